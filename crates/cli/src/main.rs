@@ -1,0 +1,2 @@
+//! The command `vmaple`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Placeholder header, rewritten by the first commit of the crate.

@@ -1,0 +1,2 @@
+//! Placeholder header, rewritten by the first commit of the crate.
+#![no_std]
