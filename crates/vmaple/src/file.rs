@@ -1,0 +1,195 @@
+//! What the address space has to know of a file: identity, name, access and mapping rules.
+//!
+//! The embedder implements [`MappedFile`] for its open file descriptions. The methods are asked
+//! during a call, so they must answer quickly and always the same for one object.
+
+use crate::flags::VmFlags;
+use alloc::sync::Arc;
+use core::fmt;
+
+/// Identity of an open file description.
+///
+/// Two mappings merge only if their ids are equal: two `open` calls on one path give two ids, a
+/// `dup` or a fork shares one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FileId(pub u64);
+
+/// A device number, as the maps line shows it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Device {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// What the open file description permits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct FileAccess {
+    /// Opened for reading.
+    pub readable: bool,
+    /// Opened for writing.
+    pub writable: bool,
+    /// The mount forbids execution.
+    pub noexec: bool,
+    /// The inode is append-only.
+    pub append_only: bool,
+    /// An active swap file.
+    pub swap_file: bool,
+}
+
+impl FileAccess {
+    /// Opened for reading and writing on an ordinary mount.
+    pub const READ_WRITE: FileAccess = FileAccess {
+        readable: true,
+        writable: true,
+        noexec: false,
+        append_only: false,
+        swap_file: false,
+    };
+    /// Opened for reading on an ordinary mount.
+    pub const READ_ONLY: FileAccess = FileAccess {
+        writable: false,
+        ..FileAccess::READ_WRITE
+    };
+    /// Opened for writing only on an ordinary mount.
+    pub const WRITE_ONLY: FileAccess = FileAccess {
+        readable: false,
+        ..FileAccess::READ_WRITE
+    };
+}
+
+/// Seals of a memfd that bear on mapping it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MemfdSeals {
+    /// F_SEAL_WRITE: no writable shared mapping can be made.
+    pub write: bool,
+    /// F_SEAL_FUTURE_WRITE: no new writable shared mapping can be made.
+    pub future_write: bool,
+}
+
+/// How a file behaves when mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A file of an ordinary file system.
+    Regular,
+    /// tmpfs, memfd, or the object behind a shared anonymous mapping.
+    SharedMemory,
+    /// A System V shared memory segment as `shmat` maps it.
+    SystemV,
+    /// `/dev/zero`: private mappings are anonymous memory, shared ones a new shared-memory object.
+    DevZero,
+    /// A directory, pipe, socket or anything else that has no mapping operation.
+    NoMmap,
+    /// A device whose driver sets flags of its own.
+    Device {
+        /// Flags the driver adds, such as `IO | PFNMAP | DONTEXPAND | DONTDUMP`.
+        sets: VmFlags,
+        /// The driver wants to hear of every VMA that goes away, so none may vanish in a merge.
+        closes: bool,
+    },
+    /// A huge-page file: not modelled.
+    Hugetlb,
+}
+
+/// An open file description that can be mapped.
+pub trait MappedFile: fmt::Debug + Send + Sync {
+    /// Which open file description this is.
+    fn identity(&self) -> FileId;
+
+    /// The device the maps line shows.
+    fn device(&self) -> Device;
+
+    /// The inode number the maps line shows.
+    fn inode(&self) -> u64;
+
+    /// Writes the name as the maps line shows it: newlines as `\012`, ` (deleted)` appended.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result;
+
+    /// What the description permits.
+    fn access(&self) -> FileAccess;
+
+    /// How the file behaves when mapped.
+    fn kind(&self) -> FileKind;
+
+    /// Whether the file system aligns large mappings to huge pages (ext4, xfs, btrfs and others
+    /// do; see [`crate::ThpRule`] for the rule).
+    fn prefers_huge_alignment(&self) -> bool {
+        false
+    }
+
+    /// The largest size in bytes the file could have; mapping beyond it is EOVERFLOW.
+    ///
+    /// The default, `i64::MAX`, is right for shared memory; ext4 with 4 KiB blocks has
+    /// `0xffff_ffff_000`. `u64::MAX` means no limit.
+    fn max_len(&self) -> u64 {
+        i64::MAX as u64
+    }
+
+    /// The present size in bytes, where known: `mlock` beyond the end of file fails.
+    fn len_hint(&self) -> Option<u64> {
+        None
+    }
+
+    /// Seals, for a memfd.
+    fn seals(&self) -> MemfdSeals {
+        MemfdSeals::default()
+    }
+
+    /// Whether MAP_SYNC is supported (files on persistent memory).
+    fn supports_sync(&self) -> bool {
+        false
+    }
+
+    /// For [`FileKind::DevZero`] mapped shared: the shared-memory object made for this mapping.
+    /// Without one the mapping gets a [`SharedZero`] with inode 0.
+    fn shared_zero_object(&self) -> Option<FileRef> {
+        None
+    }
+}
+
+/// A shared reference to an open file description.
+pub type FileRef = Arc<dyn MappedFile>;
+
+/// The object behind a shared anonymous mapping: shows as `/dev/zero (deleted)` on device 00:01.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SharedZero {
+    /// Identity; each mapping has its own.
+    pub id: FileId,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl MappedFile for SharedZero {
+    fn identity(&self) -> FileId {
+        self.id
+    }
+
+    fn device(&self) -> Device {
+        Device { major: 0, minor: 1 }
+    }
+
+    fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        out.write_str("/dev/zero (deleted)")
+    }
+
+    fn access(&self) -> FileAccess {
+        FileAccess::READ_WRITE
+    }
+
+    fn kind(&self) -> FileKind {
+        FileKind::SharedMemory
+    }
+}
