@@ -1,2 +1,25 @@
-//! Placeholder header, rewritten by the first commit of the crate.
+//! Atomics, cells and waiting over `core`, loom and shuttle: the only crate of the workspace
+//! that names `core::sync::atomic`.
+//!
+//! Code written against this crate runs unchanged under a model checker: build with
+//! `--cfg loom` or `--cfg shuttle` and every atomic, fence, cell and spin becomes the checker's.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`atomic`] | integers, pointers, fences |
+//! | [`cell`] | [`cell::UnsafeCell`], whose every access a checker sees |
+//! | [`hint`] | [`hint::spin_loop`] |
+//! | [`wait`] | sleeping on a word: the [`wait::Wait`] trait and its two environments |
+//! | [`mutex`] | a small mutex over [`wait::Wait`] |
+//!
+//! **Architecture Invariant:** a normal build depends on nothing, and on `std` only for waiting.
 #![no_std]
+
+#[cfg(any(feature = "std", loom, shuttle))]
+extern crate std;
+
+pub mod atomic;
+pub mod cell;
+pub mod hint;
+pub mod mutex;
+pub mod wait;
