@@ -60,3 +60,53 @@ impl<T> UnsafeCell<T> {
         self.0.into_inner()
     }
 }
+
+/// A value that is written while only its maker knows it, then published and only read.
+///
+/// Costs nothing; under loom every read is checked to come after the last write.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Frozen<T>(FrozenInner<T>);
+
+#[cfg(not(loom))]
+type FrozenInner<T> = T;
+#[cfg(loom)]
+type FrozenInner<T> = loom::cell::UnsafeCell<T>;
+
+impl<T> Frozen<T> {
+    /// Wraps a value.
+    #[inline]
+    pub fn new(value: T) -> Self {
+        #[cfg(not(loom))]
+        return Self(value);
+        #[cfg(loom)]
+        return Self(FrozenInner::new(value));
+    }
+
+    /// The value, for reading.
+    #[inline]
+    #[cfg_attr(loom, expect(unsafe_code, reason = "the checker hands out pointers"))]
+    pub fn get(&self) -> &T {
+        #[cfg(not(loom))]
+        return &self.0;
+        // SAFETY: Writing takes `&mut self`, so no write happens while the reference lives.
+        #[cfg(loom)]
+        return self.0.with(|value| unsafe { &*value });
+    }
+
+    /// The value, for its maker.
+    #[inline]
+    #[cfg_attr(loom, expect(unsafe_code, reason = "the checker hands out pointers"))]
+    pub fn get_mut(&mut self) -> &mut T {
+        #[cfg(not(loom))]
+        return &mut self.0;
+        // SAFETY: `&mut self` is the only access.
+        #[cfg(loom)]
+        return self.0.with_mut(|value| unsafe { &mut *value });
+    }
+}
+
+// SAFETY: Shared access only reads.
+#[cfg(loom)]
+#[expect(unsafe_code, reason = "loom's cell is never Sync by itself")]
+unsafe impl<T: Sync> Sync for Frozen<T> {}

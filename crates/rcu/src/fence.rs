@@ -1,0 +1,91 @@
+//! The asymmetric fence: nearly free for readers, expensive for the writer.
+//!
+//! A reader stores "I am inside" and then loads shared pointers; a writer stores pointers and then
+//! loads "who is inside". Each side must have its store visible before its load, which takes a
+//! full fence on both sides, or a compiler fence on one and, on the other, a system call that
+//! makes every processor which runs this process execute a full fence: `membarrier(2)`.
+//!
+//! Under loom both sides are `fence(SeqCst)`.
+//!
+//! # Safety
+//!
+//! Calls `membarrier`, which takes no pointers.
+#![cfg_attr(
+    all(feature = "std", target_os = "linux", not(any(loom, shuttle))),
+    expect(unsafe_code, reason = "the membarrier system call")
+)]
+
+#[cfg(all(feature = "std", target_os = "linux", not(any(loom, shuttle))))]
+pub(crate) use asymmetric::{heavy, light, prepare};
+#[cfg(not(all(feature = "std", target_os = "linux", not(any(loom, shuttle)))))]
+pub(crate) use symmetric::{heavy, light, prepare};
+
+#[cfg(all(feature = "std", target_os = "linux", not(any(loom, shuttle))))]
+mod asymmetric {
+    use std::sync::OnceLock;
+    use vmaple_sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+
+    /// From linux/membarrier.h.
+    const MEMBARRIER_CMD_PRIVATE_EXPEDITED: libc::c_int = 1 << 3;
+    /// From linux/membarrier.h.
+    const MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED: libc::c_int = 1 << 4;
+
+    /// Set once, before the first record exists, when the kernel has the call; never cleared.
+    static READERS_NEED_NO_FENCE: AtomicBool = AtomicBool::new(false);
+    static PREPARED: OnceLock<()> = OnceLock::new();
+
+    fn membarrier(command: libc::c_int) -> bool {
+        // SAFETY: The call takes three integers and touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+    }
+
+    /// Registers the process with the kernel. Every thread calls it before its first section.
+    pub(crate) fn prepare() {
+        PREPARED.get_or_init(|| {
+            let is_there = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+            // Relaxed: `OnceLock` orders it before the return of every `prepare`.
+            READERS_NEED_NO_FENCE.store(is_there, Ordering::Relaxed);
+        });
+    }
+
+    /// The reader's side, between "I am inside" and its first load of a shared pointer.
+    #[inline]
+    pub(crate) fn light() {
+        // Relaxed: constant since `prepare`, which this thread has called.
+        if READERS_NEED_NO_FENCE.load(Ordering::Relaxed) {
+            compiler_fence(Ordering::SeqCst);
+        } else {
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// The writer's side, between unlinking and looking at who is inside.
+    pub(crate) fn heavy() {
+        prepare();
+        fence(Ordering::SeqCst);
+        // Relaxed: constant since `prepare`.
+        if READERS_NEED_NO_FENCE.load(Ordering::Relaxed) {
+            let is_done = membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+            assert!(is_done, "a registered process may always use membarrier");
+        }
+    }
+}
+
+#[cfg(not(all(feature = "std", target_os = "linux", not(any(loom, shuttle)))))]
+mod symmetric {
+    use vmaple_sync::atomic::{Ordering, fence};
+
+    /// Nothing to register.
+    pub(crate) fn prepare() {}
+
+    /// The reader's side, between "I am inside" and its first load of a shared pointer.
+    #[inline]
+    pub(crate) fn light() {
+        fence(Ordering::SeqCst);
+    }
+
+    /// The writer's side, between unlinking and looking at who is inside.
+    pub(crate) fn heavy() {
+        fence(Ordering::SeqCst);
+    }
+}
