@@ -6,8 +6,12 @@ mod area;
 mod child;
 #[path = "procfs_suite/facts.rs"]
 mod facts;
+#[path = "procfs_suite/files.rs"]
+mod files;
 #[path = "procfs_suite/maps.rs"]
 mod maps;
+#[path = "procfs_suite/mounts.rs"]
+mod mounts;
 #[path = "procfs_suite/pages.rs"]
 mod pages;
 #[path = "procfs_suite/smaps.rs"]

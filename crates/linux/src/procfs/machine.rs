@@ -15,23 +15,23 @@ use super::{Error, MalformedText};
 
 /// Major and minor number of a kernel release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release {
+pub struct KernelRelease {
     /// For example 6.
     pub major: u32,
     /// For example 18.
     pub minor: u32,
 }
 
-impl FromStr for Release {
+impl FromStr for KernelRelease {
     type Err = MalformedText;
 
     /// Reads `major.minor` at the beginning of a release such as `6.18.44-cloud`.
-    fn from_str(text: &str) -> Result<Release, MalformedText> {
+    fn from_str(text: &str) -> Result<KernelRelease, MalformedText> {
         let mut parts = text.split(|c: char| !c.is_ascii_digit());
         let mut number = || parts.next().and_then(|part| part.parse().ok());
         let malformed =
             || MalformedText::new("osrelease", 1, "no major.minor number", text.as_bytes());
-        Ok(Release {
+        Ok(KernelRelease {
             major: number().ok_or_else(malformed)?,
             minor: number().ok_or_else(malformed)?,
         })
@@ -97,8 +97,8 @@ pub struct KernelFeatures {
 pub struct Machine {
     /// Size of a small page, bytes.
     pub page_size: u64,
-    /// Release of the running kernel.
-    pub release: Release,
+    /// KernelRelease of the running kernel.
+    pub release: KernelRelease,
     /// `vm.max_map_count`: mappings per process.
     pub max_map_count: u64,
     /// `vm.overcommit_*`.
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn releases_of_many_shapes() {
-        let release = |text: &str| text.parse::<Release>().map(|r| (r.major, r.minor));
+        let release = |text: &str| text.parse::<KernelRelease>().map(|r| (r.major, r.minor));
         assert_eq!(release("6.18.44-fc\n"), Ok((6, 18)));
         assert_eq!(release("7.0-rc1"), Ok((7, 0)));
         assert_eq!(release("5.15"), Ok((5, 15)));

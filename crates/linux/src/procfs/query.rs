@@ -96,9 +96,11 @@ impl MapsFile {
                 Ok(found) => Ok(Some(mapping_of(&found, &name))),
                 Err(Errno::EINTR) => continue,
                 Err(Errno::ENOENT) => Ok(None),
-                Err(Errno::ENOTTY | Errno::EINVAL) => self.query_text(addr, flags),
-                // A name longer than a page: the text has it whole.
-                Err(Errno::ENAMETOOLONG | Errno::E2BIG) => self.query_text(addr, flags),
+                // No such question before 6.11; or a name longer than a page, which the text
+                // has whole.
+                Err(Errno::ENOTTY | Errno::EINVAL | Errno::ENAMETOOLONG | Errno::E2BIG) => {
+                    self.query_text(addr, flags)
+                }
                 Err(errno) => Err(Error::of_errno(self.pid(), "maps", errno)),
             };
         }

@@ -223,7 +223,8 @@ fn kibibytes(value: &[u8]) -> Result<u64, &'static str> {
 mod tests {
     use super::*;
 
-    const TWO: &[u8] = b"00001000-00002000 rw-p 00000000 00:00 0                                  [heap]\n\
+    const TWO: &[u8] =
+        b"00001000-00002000 rw-p 00000000 00:00 0                                  [heap]\n\
         Size:                  4 kB\nAnonymous:             4 kB\nSwap:                  8 kB\n\
         ProtectionKey:         3\nVmFlags: rd wr mr mw me ac \n\
         00003000-00004000 ---p 00000000 00:00 0 \n\

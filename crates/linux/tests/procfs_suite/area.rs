@@ -83,6 +83,12 @@ impl Area {
         unsafe { self.at(offset).read_volatile() }
     }
 
+    pub(crate) fn read_every_page(&self) {
+        for offset in (0..self.len).step_by(PAGE) {
+            self.read(offset);
+        }
+    }
+
     /// `madvise`; `false` if the kernel does not know the advice.
     pub(crate) fn advise(&self, advice: i32) -> bool {
         // SAFETY: the range is the test's own; nothing but volatile accesses refers to it.

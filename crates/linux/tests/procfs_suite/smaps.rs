@@ -32,7 +32,7 @@ fn the_whole_and_single_ranges_agree() {
     assert!(all.len() > 5);
     for mapping in &all {
         let single = vm_flags_at(child.pid, mapping.start, mapping.end).unwrap();
-        assert_eq!(single, [mapping.clone()]);
+        assert_eq!(single, std::slice::from_ref(mapping));
     }
     let last = all.last().unwrap().end;
     assert_eq!(vm_flags_at(child.pid, 0, u64::MAX).unwrap(), all);

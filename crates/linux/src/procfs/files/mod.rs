@@ -1,17 +1,13 @@
-//! What is behind a descriptor or a mapped file.
+//! What is behind a descriptor or a mapped file of another process.
 //!
-//! Filled in by its own files; here only how maps prints a name.
+//! - [`facts`](FileFacts): device, inode, name, access and kind, as a memory call sees them;
+//! - [`table`](FileTable): which descriptors are the same *open file description*;
+//! - [`name`](FileName): a path as maps prints it, and its form in JSON.
 
-/// A path as /proc/TID/maps prints it: newlines become the four characters `\012`.
-#[must_use]
-pub fn escape_newlines(path: &[u8]) -> Vec<u8> {
-    let mut name = Vec::with_capacity(path.len());
-    for &byte in path {
-        if byte == b'\n' {
-            name.extend_from_slice(br"\012");
-        } else {
-            name.push(byte);
-        }
-    }
-    name
-}
+mod facts;
+mod name;
+mod table;
+
+pub use facts::{DeviceNumber, FileFacts, FileKind, map_files_facts};
+pub use name::{FileName, escape_newlines};
+pub use table::{FileTable, Identified};
