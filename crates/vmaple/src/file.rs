@@ -149,6 +149,11 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether this is the object of a shared anonymous mapping, which can have a name.
+    fn is_shared_anonymous(&self) -> bool {
+        false
+    }
+
     /// For [`FileKind::DevZero`] mapped shared: the shared-memory object made for this mapping.
     /// Without one the mapping gets a [`SharedZero`] with inode 0.
     fn shared_zero_object(&self) -> Option<FileRef> {
@@ -191,5 +196,9 @@ impl MappedFile for SharedZero {
 
     fn kind(&self) -> FileKind {
         FileKind::SharedMemory
+    }
+
+    fn is_shared_anonymous(&self) -> bool {
+        true
     }
 }

@@ -1,0 +1,96 @@
+//! Sizes, resource limits and the commit limit.
+
+use crate::config::Overcommit;
+use crate::counters::Counters;
+use crate::errno::Errno;
+use crate::flags::VmFlags;
+use crate::mm::Mm;
+use crate::vma::Vma;
+
+/// Private writable memory other than a stack: what RLIMIT_DATA counts.
+#[doc(alias = "is_data_mapping")]
+pub(crate) const fn is_data(flags: VmFlags) -> bool {
+    flags.is_private_writable() && !flags.contains(VmFlags::GROWSDOWN)
+}
+
+/// Executable memory that is neither writable nor a stack.
+#[doc(alias = "is_exec_mapping")]
+const fn is_exec(flags: VmFlags) -> bool {
+    flags.contains(VmFlags::EXEC) && !flags.intersects(VmFlags::WRITE.union(VmFlags::GROWSDOWN))
+}
+
+/// Whether new memory with these flags counts against the commit limit.
+#[doc(alias = "accountable_mapping")]
+pub(crate) const fn is_accountable(flags: VmFlags) -> bool {
+    flags.is_private_writable() && !flags.contains(VmFlags::NORESERVE)
+}
+
+/// Adds (`sign` 1) or takes away (`sign` -1) a VMA's pages.
+pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32, sign: i64) {
+    let pages = (vma.len() >> page_shift).wrapping_mul(sign as u64);
+    let add = |counter: &mut u64| *counter = counter.wrapping_add(pages);
+    add(&mut counters.total_vm);
+    if is_exec(vma.flags) {
+        add(&mut counters.exec_vm);
+    } else if vma.flags.contains(VmFlags::GROWSDOWN) {
+        add(&mut counters.stack_vm);
+    } else if is_data(vma.flags) {
+        add(&mut counters.data_vm);
+    }
+    if vma.flags.contains(VmFlags::LOCKED) {
+        add(&mut counters.locked_vm);
+    }
+    if vma.flags.contains(VmFlags::ACCOUNT) {
+        add(&mut counters.committed);
+    }
+}
+
+impl Mm {
+    /// Whether `pages` more with these flags stay within RLIMIT_AS and RLIMIT_DATA.
+    ///
+    /// A data limit of exactly 0 is not enforced, as in Linux (for the sake of Valgrind).
+    #[doc(alias = "may_expand_vm")]
+    pub(crate) fn may_expand(&self, flags: VmFlags, pages: u64) -> bool {
+        let shift = self.config.page_shift();
+        let limits = self.config.limits;
+        let over = |used: u64, limit: u64| match used.checked_add(pages) {
+            Some(sum) => sum > limit >> shift,
+            None => true,
+        };
+        if over(self.counters.total_vm, limits.as_bytes) {
+            return false;
+        }
+        let limited = is_data(flags) && limits.data_bytes != 0;
+        !(limited && over(self.counters.data_vm, limits.data_bytes))
+    }
+
+    /// Whether `pages` more can be committed.
+    #[doc(alias = "security_vm_enough_memory_mm")]
+    pub(crate) fn enough_memory(&self, pages: u64) -> Result<(), Errno> {
+        let enough = match self.config.overcommit {
+            Overcommit::Always => true,
+            Overcommit::Heuristic { total_pages } => pages <= total_pages,
+            Overcommit::Never { limit_pages } => {
+                self.counters.committed.saturating_add(pages) <= limit_pages
+            }
+        };
+        if enough { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Whether locking is permitted at all.
+    #[doc(alias = "can_do_mlock")]
+    pub(crate) fn can_lock(&self) -> bool {
+        self.config.limits.memlock_bytes != 0 || self.config.capabilities.ipc_lock
+    }
+
+    /// Whether `len` bytes more with these flags stay within the lock limit.
+    #[doc(alias = "mlock_future_ok")]
+    pub(crate) fn lock_limit_permits(&self, flags: VmFlags, len: u64) -> bool {
+        if !flags.contains(VmFlags::LOCKED) || self.config.capabilities.ipc_lock {
+            return true;
+        }
+        let shift = self.config.page_shift();
+        let locked = self.counters.locked_vm.saturating_add(len >> shift);
+        locked <= self.config.limits.memlock_bytes >> shift
+    }
+}

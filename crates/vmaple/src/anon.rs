@@ -1,0 +1,136 @@
+//! Which VMAs hold anonymous pages of their own: the part of page faults that merging depends on.
+
+use crate::addr::AddrRange;
+use crate::flags::VmFlags;
+use crate::merge::may_reuse_anon_vma;
+use crate::mm::Mm;
+use crate::vma::{AnonVma, AnonVmaId, Vma};
+use alloc::vec::Vec;
+
+/// How an attempt to fault in a range ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Populated {
+    /// All of it.
+    Fully,
+    /// A page cannot be had: no access, a hole, or beyond the end of the file.
+    Fault,
+}
+
+impl Mm {
+    /// A number no VMA has yet.
+    pub(crate) fn fresh_anon_id(&mut self) -> AnonVmaId {
+        let id = AnonVmaId(self.next_anon);
+        self.next_anon += 1;
+        id
+    }
+
+    /// Tells that the VMA at `addr` got its first private page through a write fault.
+    ///
+    /// It then shares the reverse mapping of its next or else previous neighbour, if that differs
+    /// in access rights only and did not come through a fork; otherwise it has one of its own.
+    /// Does nothing where there is no private VMA, or where it has had such a fault before.
+    #[doc(alias = "anon_vma_prepare")]
+    pub fn note_faulted(&mut self, addr: u64) {
+        let Some(vma) = self.tree.at(addr) else {
+            return;
+        };
+        if vma.anon_vma.is_some() || vma.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE) {
+            return;
+        }
+        let shift = self.config.page_shift();
+        let lend = |neighbour: &Vma| neighbour.anon_vma.filter(|anon| !anon.inherited);
+        let from_next = self
+            .tree
+            .starting_at(vma.end)
+            .filter(|next| may_reuse_anon_vma(vma, next, shift))
+            .and_then(lend);
+        let from_prev = || {
+            self.tree
+                .ending_at(vma.start)
+                .filter(|prev| may_reuse_anon_vma(prev, vma, shift))
+                .and_then(lend)
+        };
+        let anon = from_next.or_else(from_prev).unwrap_or_else(|| AnonVma {
+            id: self.fresh_anon_id(),
+            inherited: false,
+        });
+        self.tree.update(addr, |vma| vma.anon_vma = Some(anon));
+    }
+
+    /// Collects the private VMAs without anonymous pages, so far as this address space knows,
+    /// that overlap `range` or lie up to two VMAs to either side of it: those on which a merge
+    /// decision about `range` may depend. `out` is cleared first; ascending order.
+    pub fn unfaulted_near(&self, range: AddrRange, out: &mut Vec<AddrRange>) {
+        const SIDE: usize = 2;
+        out.clear();
+        let unknown = |vma: &Vma| {
+            vma.anon_vma.is_none() && !vma.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE)
+        };
+        let mut start = range.start;
+        for _ in 0..SIDE {
+            let Some(prev) = self.tree.prev(start) else {
+                break;
+            };
+            start = prev.start;
+        }
+        let mut beyond = 0;
+        let mut addr = start;
+        while let Some(vma) = self.tree.find(addr) {
+            if vma.start >= range.end {
+                beyond += 1;
+            }
+            if beyond > SIDE {
+                break;
+            }
+            if unknown(vma) {
+                out.push(vma.range());
+            }
+            addr = vma.end;
+        }
+    }
+
+    /// Faults in `range` as far as anon_vmas are concerned; the VMAs are visited in order.
+    ///
+    /// Stops at the first VMA whose pages cannot be had when `strict`, else goes on.
+    #[doc(alias = "__mm_populate")]
+    pub(crate) fn populate(&mut self, range: AddrRange, strict: bool) -> Populated {
+        let mut result = Populated::Fully;
+        let mut addr = range.start;
+        while addr < range.end {
+            let Some(vma) = self.tree.find(addr).filter(|vma| vma.start < range.end) else {
+                break;
+            };
+            let part = vma.range().intersection(AddrRange::new(addr, range.end));
+            addr = part.end;
+            if vma
+                .flags
+                .intersects(VmFlags::IO | VmFlags::PFNMAP | VmFlags::LOCKONFAULT)
+            {
+                continue;
+            }
+            let faults = self.faults_in(vma, part);
+            if vma.flags.is_private_writable() {
+                self.note_faulted(part.start);
+            }
+            if faults {
+                result = Populated::Fault;
+                if strict {
+                    break;
+                }
+            }
+        }
+        result
+    }
+
+    /// Whether touching all of `part` of `vma` fails somewhere.
+    pub(crate) fn faults_in(&self, vma: &Vma, part: AddrRange) -> bool {
+        if !vma.flags.is_accessible() {
+            return true;
+        }
+        let Some(len) = vma.backing.file().and_then(|file| file.len_hint()) else {
+            return false;
+        };
+        let last_page = vma.pgoff_at(part.end, self.config.page_shift());
+        !vma.is_anonymous() && last_page > self.pages(self.config.page_ceil(len))
+    }
+}

@@ -1,0 +1,487 @@
+//! `mmap`: checks, flags, replacement of what is there, merging.
+
+use crate::accounting::is_accountable;
+use crate::addr::AddrRange;
+use crate::config::Overcommit;
+use crate::errno::{CallError, Errno, Unmodelled};
+use crate::file::{FileId, FileKind, FileRef, SharedZero};
+use crate::flags::{MapFlags, Prot, VmFlags};
+use crate::merge::Reach;
+use crate::mm::Mm;
+use crate::placement::Wish;
+use crate::vma::{Backing, Vma};
+use alloc::sync::Arc;
+
+/// What `mmap` is to map.
+#[derive(Clone, Debug)]
+pub enum MmapSource {
+    /// Nothing but memory; goes with the flag ANONYMOUS.
+    Anonymous {
+        /// For a shared mapping: the object the kernel makes for it. Without one the mapping gets
+        /// a [`SharedZero`] with inode 0.
+        shared_object: Option<FileRef>,
+    },
+    /// A descriptor that is not open (or opened with O_PATH).
+    BadFd,
+    /// An open file.
+    File(FileRef),
+}
+
+/// Arguments of `mmap`, raw.
+#[derive(Clone, Debug)]
+pub struct MmapArgs {
+    /// Hint or fixed address in bytes.
+    pub addr: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// PROT_ bits.
+    pub prot: u64,
+    /// MAP_ bits.
+    pub flags: u64,
+    /// What is behind the descriptor.
+    pub source: MmapSource,
+    /// Offset in the file in bytes.
+    pub offset: u64,
+    /// The address the kernel chose where it chooses at random (MAP_32BIT under randomisation):
+    /// used if it is a legal choice.
+    pub drawn: Option<u64>,
+}
+
+impl MmapArgs {
+    /// Arguments for memory without a file. `flags` must have ANONYMOUS (0x20).
+    #[must_use]
+    pub fn anonymous(addr: u64, len: u64, prot: u64, flags: u64) -> MmapArgs {
+        let source = MmapSource::Anonymous {
+            shared_object: None,
+        };
+        MmapArgs {
+            addr,
+            len,
+            prot,
+            flags,
+            source,
+            offset: 0,
+            drawn: None,
+        }
+    }
+
+    /// Arguments for a mapping of `file` from byte `offset`.
+    #[must_use]
+    pub fn file(
+        addr: u64,
+        len: u64,
+        prot: u64,
+        flags: u64,
+        file: FileRef,
+        offset: u64,
+    ) -> MmapArgs {
+        let source = MmapSource::File(file);
+        MmapArgs {
+            addr,
+            len,
+            prot,
+            flags,
+            source,
+            offset,
+            drawn: None,
+        }
+    }
+}
+
+/// A mapping that passed all checks which need no room.
+#[derive(Debug)]
+struct Planned {
+    addr: u64,
+    len: u64,
+    pgoff: u64,
+    flags: VmFlags,
+    populate: bool,
+}
+
+impl Mm {
+    /// Maps memory or a file; returns the address.
+    ///
+    /// A mapping at a fixed address replaces what is there.
+    ///
+    /// # Errors
+    /// As in Linux. When a replacing call fails for a limit, what it would have replaced stays,
+    /// but VMAs that reach out of the range have been cut at its ends.
+    /// [`Unmodelled`]: huge pages.
+    ///
+    /// ```
+    /// use vmaple::{Errno, Mm, MmConfig, MmapArgs};
+    /// let mut mm = Mm::new(MmConfig::x86_64());
+    /// let private_anonymous = 0x22;
+    /// let addr = mm.mmap(&MmapArgs::anonymous(0, 4096, 3, private_anonymous)).unwrap();
+    /// assert_eq!(addr, 0x7fff_f7ff_e000);
+    /// let none = mm.mmap(&MmapArgs::anonymous(0, 0, 3, private_anonymous));
+    /// assert_eq!(none, Err(Errno::EINVAL.into()));
+    /// ```
+    #[doc(alias = "do_mmap")]
+    pub fn mmap(&mut self, args: &MmapArgs) -> Result<u64, CallError> {
+        let file = self.file_of(args)?;
+        let plan = self.plan_mmap(args, file.as_ref())?;
+        self.map_region(&plan, args, file)?;
+        Ok(plan.addr)
+    }
+
+    /// Where [`Mm::mmap`] would put the mapping; changes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Mm::mmap`] that are found before anything is changed.
+    pub fn placement(&self, args: &MmapArgs) -> Result<u64, CallError> {
+        let file = self.file_of(args)?;
+        Ok(self.plan_mmap(args, file.as_ref())?.addr)
+    }
+
+    /// The checks of the descriptor, which come first.
+    fn file_of(&self, args: &MmapArgs) -> Result<Option<FileRef>, CallError> {
+        let flags = MapFlags::from_bits_retain(args.flags);
+        if !self.config.is_aligned(args.offset) {
+            return Err(Errno::EINVAL.into());
+        }
+        if flags.contains(MapFlags::ANONYMOUS) {
+            if flags.contains(MapFlags::HUGETLB) {
+                return Err(Unmodelled("mmap of anonymous huge pages (MAP_HUGETLB)").into());
+            }
+            return Ok(None);
+        }
+        let MmapSource::File(file) = &args.source else {
+            return Err(Errno::EBADF.into());
+        };
+        if file.kind() == FileKind::Hugetlb {
+            return Err(Unmodelled("mmap of a huge-page file").into());
+        }
+        if flags.contains(MapFlags::HUGETLB) {
+            return Err(Errno::EINVAL.into());
+        }
+        Ok(Some(Arc::clone(file)))
+    }
+
+    /// All checks up to the point where existing mappings are touched.
+    fn plan_mmap(&self, args: &MmapArgs, file: Option<&FileRef>) -> Result<Planned, CallError> {
+        let config = &self.config;
+        let mut flags = MapFlags::from_bits_retain(args.flags);
+        let mut prot = Prot::from_bits_retain(args.prot);
+        if args.len == 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let noexec = file.is_some_and(|file| file.access().noexec);
+        if prot.contains(Prot::READ) && config.read_implies_exec && !noexec {
+            prot |= Prot::EXEC;
+        }
+        let no_replace = flags.contains(MapFlags::FIXED_NOREPLACE);
+        flags.set(
+            MapFlags::FIXED,
+            no_replace || flags.contains(MapFlags::FIXED),
+        );
+        let addr = if flags.contains(MapFlags::FIXED) {
+            args.addr
+        } else {
+            self.hint_raised_to_min(args.addr)
+        };
+        let len = config.page_ceil(args.len);
+        if len == 0 {
+            return Err(Errno::ENOMEM.into());
+        }
+        let mut pgoff = self.pages(args.offset);
+        if pgoff.checked_add(self.pages(len)).is_none() {
+            return Err(Errno::EOVERFLOW.into());
+        }
+        if self.len() > config.max_map_count {
+            return Err(Errno::ENOMEM.into());
+        }
+        if prot == Prot::EXEC && config.features.pkeys {
+            return Err(Unmodelled("execute-only memory by protection key").into());
+        }
+        let wish = Wish {
+            addr,
+            len,
+            pgoff,
+            flags,
+            file,
+            drawn: args.drawn,
+        };
+        let addr = self.unmapped_area(&wish)?;
+        if no_replace
+            && self
+                .overlapping(AddrRange::new(addr, addr + len))
+                .next()
+                .is_some()
+        {
+            return Err(Errno::EEXIST.into());
+        }
+        let vm_flags = self.initial_flags(prot, flags);
+        if flags.contains(MapFlags::LOCKED) && !self.can_lock() {
+            return Err(Errno::EPERM.into());
+        }
+        if !self.lock_limit_permits(vm_flags, len) {
+            return Err(Errno::EAGAIN.into());
+        }
+        let vm_flags = match file {
+            Some(file) => self.file_flags(file, len, pgoff, prot, flags, vm_flags)?,
+            None => anonymous_flags(flags, vm_flags)?,
+        };
+        if file.is_none() {
+            let shared = vm_flags.contains(VmFlags::MAYSHARE);
+            pgoff = if shared { 0 } else { self.pages(addr) };
+        }
+        let never = matches!(config.overcommit, Overcommit::Never { .. });
+        let no_reserve = flags.contains(MapFlags::NORESERVE) && !never;
+        let vm_flags = vm_flags | flag_if(no_reserve, VmFlags::NORESERVE);
+        let asked = flags & (MapFlags::POPULATE | MapFlags::NONBLOCK) == MapFlags::POPULATE;
+        let populate = asked || vm_flags.contains(VmFlags::LOCKED);
+        Ok(Planned {
+            addr,
+            len,
+            pgoff,
+            flags: vm_flags,
+            populate,
+        })
+    }
+
+    /// A hint as it counts: rounded down to a page, raised to the lowest permitted address.
+    #[doc(alias = "round_hint_to_min")]
+    fn hint_raised_to_min(&self, hint: u64) -> u64 {
+        let hint = self.config.page_floor(hint);
+        if hint != 0 && hint < self.config.mmap_min_addr {
+            self.config.page_ceil(self.config.mmap_min_addr)
+        } else {
+            hint
+        }
+    }
+
+    /// Flags that follow from the arguments alone.
+    #[doc(alias = "calc_vm_flag_bits")]
+    fn initial_flags(&self, prot: Prot, flags: MapFlags) -> VmFlags {
+        let thp_stack = flags.contains(MapFlags::STACK) && self.config.features.thp;
+        self.def_flags
+            | VmFlags::MAY_ACCESS
+            | access_flags(prot)
+            | flag_if(flags.contains(MapFlags::GROWSDOWN), VmFlags::GROWSDOWN)
+            | flag_if(flags.contains(MapFlags::LOCKED), VmFlags::LOCKED)
+            | flag_if(flags.contains(MapFlags::SYNC), VmFlags::SYNC)
+            | flag_if(thp_stack, VmFlags::NOHUGEPAGE)
+            | flag_if(self.config.features.soft_dirty, VmFlags::SOFTDIRTY)
+    }
+
+    /// Checks a file mapping and completes its flags.
+    fn file_flags(
+        &self,
+        file: &FileRef,
+        len: u64,
+        pgoff: u64,
+        prot: Prot,
+        map: MapFlags,
+        mut flags: VmFlags,
+    ) -> Result<VmFlags, CallError> {
+        let limit = file.max_len();
+        if limit != u64::MAX && (len > limit || pgoff > self.pages(limit - len)) {
+            return Err(Errno::EOVERFLOW.into());
+        }
+        let access = file.access();
+        match map.map_type() {
+            1 | 3 => {
+                let validate = map.map_type() == 3;
+                if validate && !unknown_to_validate(map, file).is_empty() {
+                    return Err(Errno::EOPNOTSUPP.into());
+                }
+                check_shared_access(file, prot)?;
+                flags |= VmFlags::SHARED | VmFlags::MAYSHARE;
+                if !access.writable {
+                    flags -= VmFlags::MAYWRITE | VmFlags::SHARED;
+                }
+                if !validate {
+                    flags -= VmFlags::SYNC;
+                }
+            }
+            2 => flags -= VmFlags::SYNC,
+            _ => return Err(Errno::EINVAL.into()),
+        }
+        if !access.readable {
+            return Err(Errno::EACCES.into());
+        }
+        if access.noexec {
+            if flags.contains(VmFlags::EXEC) {
+                return Err(Errno::EPERM.into());
+            }
+            flags -= VmFlags::MAYEXEC;
+        }
+        if file.kind() == FileKind::NoMmap {
+            return Err(Errno::ENODEV.into());
+        }
+        if flags.contains(VmFlags::GROWSDOWN) {
+            return Err(Errno::EINVAL.into());
+        }
+        let seals = file.seals();
+        if (seals.write || seals.future_write) && flags.contains(VmFlags::SHARED) {
+            if flags.contains(VmFlags::WRITE) {
+                return Err(Errno::EPERM.into());
+            }
+            flags -= VmFlags::MAYWRITE;
+        }
+        Ok(flags)
+    }
+
+    /// Makes room, then puts the mapping in.
+    #[doc(alias = "mmap_region")]
+    fn map_region(
+        &mut self,
+        plan: &Planned,
+        args: &MmapArgs,
+        file: Option<FileRef>,
+    ) -> Result<(), CallError> {
+        let range = AddrRange::new(plan.addr, plan.addr + plan.len);
+        let pages = self.pages(plan.len);
+        let mut flags = plan.flags;
+        self.isolate(range)?;
+        let (mut old_pages, mut old_committed) = (0, 0);
+        for old in self.overlapping(range) {
+            old_pages += self.pages(old.len());
+            if old.flags.contains(VmFlags::ACCOUNT) {
+                old_committed += self.pages(old.len());
+            }
+        }
+        if !self.may_expand(flags, pages - old_pages) {
+            return Err(Errno::ENOMEM.into());
+        }
+        if is_accountable(flags) {
+            self.enough_memory(pages.saturating_sub(old_committed))?;
+            flags |= VmFlags::ACCOUNT;
+        }
+        self.discard(range);
+        let (backing, driver) = self.backing_of(file, flags, &args.source);
+        let mut vma = Vma::new(range, flags, plan.pgoff, backing);
+        let held = match driver {
+            Some(sets) => {
+                vma.flags |= sets;
+                if vma.flags.intersects(VmFlags::SPECIAL) {
+                    vma.flags -= VmFlags::LOCKED_MASK;
+                }
+                self.store_new(vma);
+                range
+            }
+            None => self.insert_merging(vma, Reach::BothSides),
+        };
+        debug_assert!(held.start <= range.start && range.end <= held.end);
+        if plan.populate {
+            self.populate(range, false);
+        }
+        Ok(())
+    }
+
+    /// What stands behind the new VMA, and the flags its driver adds.
+    fn backing_of(
+        &mut self,
+        file: Option<FileRef>,
+        flags: VmFlags,
+        source: &MmapSource,
+    ) -> (Backing, Option<VmFlags>) {
+        let shared = flags.contains(VmFlags::MAYSHARE);
+        match file {
+            Some(file) => match file.kind() {
+                FileKind::DevZero if shared => {
+                    let object = file.shared_zero_object();
+                    (
+                        Backing::File(object.unwrap_or_else(|| self.new_shared_zero())),
+                        None,
+                    )
+                }
+                FileKind::Device { sets, .. } => (Backing::File(file), Some(sets)),
+                _ => (Backing::File(file), None),
+            },
+            None if shared => {
+                let given = match source {
+                    MmapSource::Anonymous { shared_object } => shared_object.clone(),
+                    MmapSource::BadFd | MmapSource::File(_) => None,
+                };
+                (
+                    Backing::File(given.unwrap_or_else(|| self.new_shared_zero())),
+                    None,
+                )
+            }
+            None => (Backing::Anonymous, None),
+        }
+    }
+
+    /// An object for a shared mapping whose embedder gave none.
+    fn new_shared_zero(&mut self) -> FileRef {
+        let id = FileId(self.next_shared);
+        self.next_shared += 1;
+        Arc::new(SharedZero { id, inode: 0 })
+    }
+}
+
+/// `flag` if `condition`.
+pub(crate) fn flag_if(condition: bool, flag: VmFlags) -> VmFlags {
+    if condition { flag } else { VmFlags::empty() }
+}
+
+/// READ, WRITE and EXEC of a `prot` argument.
+#[doc(alias = "calc_vm_prot_bits")]
+pub(crate) fn access_flags(prot: Prot) -> VmFlags {
+    flag_if(prot.contains(Prot::READ), VmFlags::READ)
+        | flag_if(prot.contains(Prot::WRITE), VmFlags::WRITE)
+        | flag_if(prot.contains(Prot::EXEC), VmFlags::EXEC)
+}
+
+/// Checks a mapping without a file and completes its flags.
+fn anonymous_flags(map: MapFlags, flags: VmFlags) -> Result<VmFlags, Errno> {
+    let grows = flags.contains(VmFlags::GROWSDOWN);
+    let flags = flags - VmFlags::SYNC;
+    match map.map_type() {
+        1 if grows => Err(Errno::EINVAL),
+        1 => Ok(flags | VmFlags::SHARED | VmFlags::MAYSHARE),
+        2 => Ok(flags),
+        8 if grows || flags.contains(VmFlags::LOCKED) => Err(Errno::EINVAL),
+        8 => Ok(flags
+            | VmFlags::DROPPABLE
+            | VmFlags::NORESERVE
+            | VmFlags::WIPEONFORK
+            | VmFlags::DONTDUMP),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The flags a SHARED_VALIDATE mapping of `file` must not have.
+fn unknown_to_validate(map: MapFlags, file: &FileRef) -> MapFlags {
+    let known = MapFlags::SHARED_VALIDATE
+        | MapFlags::FIXED
+        | MapFlags::ANONYMOUS
+        | MapFlags::DENYWRITE
+        | MapFlags::EXECUTABLE
+        | MapFlags::UNINITIALIZED
+        | MapFlags::GROWSDOWN
+        | MapFlags::LOCKED
+        | MapFlags::NORESERVE
+        | MapFlags::POPULATE
+        | MapFlags::NONBLOCK
+        | MapFlags::STACK
+        | MapFlags::HUGETLB
+        | MapFlags::BIT32
+        | MapFlags::ABOVE4G
+        | MapFlags::from_bits_retain(0x3f << 26);
+    let sync = if file.supports_sync() {
+        MapFlags::SYNC
+    } else {
+        MapFlags::empty()
+    };
+    map - known - sync
+}
+
+/// Whether the open description permits a shared mapping with this protection.
+fn check_shared_access(file: &FileRef, prot: Prot) -> Result<(), Errno> {
+    let access = file.access();
+    if prot.contains(Prot::WRITE) {
+        if !access.writable {
+            return Err(Errno::EACCES);
+        }
+        if access.swap_file {
+            return Err(Errno::ETXTBSY);
+        }
+    }
+    if access.append_only && access.writable {
+        return Err(Errno::EACCES);
+    }
+    Ok(())
+}

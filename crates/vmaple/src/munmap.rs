@@ -1,0 +1,82 @@
+//! `munmap`, and the two steps that other calls share with it: isolate a range, discard it.
+
+use crate::addr::AddrRange;
+use crate::errno::{CallError, Errno};
+use crate::flags::VmFlags;
+use crate::mm::Mm;
+use crate::store::SplitLimit;
+use alloc::vec::Vec;
+
+impl Mm {
+    /// Unmaps `len` bytes, rounded up to pages, from `addr`. Holes in the range are no error.
+    ///
+    /// # Errors
+    /// EINVAL: `addr` not page aligned, length 0, beyond user memory, or part of a mapping that
+    /// cannot be cut. EPERM: part of the range is sealed. ENOMEM: it would leave more than
+    /// max_map_count VMAs.
+    ///
+    /// ```
+    /// use vmaple::{Errno, Mm, MmConfig};
+    /// let mut mm = Mm::new(MmConfig::x86_64());
+    /// assert_eq!(mm.munmap(0x1000, 0x1000), Ok(()));
+    /// assert_eq!(mm.munmap(0x1001, 0x1000), Err(Errno::EINVAL.into()));
+    /// ```
+    #[doc(alias = "do_vmi_munmap")]
+    pub fn munmap(&mut self, addr: u64, len: u64) -> Result<(), CallError> {
+        let config = &self.config;
+        let misaligned = !config.is_aligned(addr);
+        if misaligned || addr > config.task_size || len > config.task_size - addr {
+            return Err(Errno::EINVAL.into());
+        }
+        let end = addr + config.page_ceil(len);
+        if end == addr {
+            return Err(Errno::EINVAL.into());
+        }
+        self.unmap(AddrRange::new(addr, end))?;
+        Ok(())
+    }
+
+    /// Unmaps a page-aligned range.
+    pub(crate) fn unmap(&mut self, range: AddrRange) -> Result<(), Errno> {
+        self.isolate(range)?;
+        self.discard(range);
+        Ok(())
+    }
+
+    /// Cuts the VMAs that reach out of `range` at its ends, so that whole VMAs lie in it.
+    ///
+    /// # Errors
+    /// As for `munmap`. Cuts made before the error stay.
+    #[doc(alias = "vms_gather_munmap_vmas")]
+    pub(crate) fn isolate(&mut self, range: AddrRange) -> Result<(), Errno> {
+        let Some(first) = self.overlapping(range).next() else {
+            return Ok(());
+        };
+        if first.start < range.start {
+            let is_hole = first.end > range.end;
+            if is_hole && self.len() >= self.config.max_map_count {
+                return Err(Errno::ENOMEM);
+            }
+            if first.flags.contains(VmFlags::SEALED) {
+                return Err(Errno::EPERM);
+            }
+            self.split(range.start, SplitLimit::Ignored)?;
+        }
+        if self
+            .overlapping(range)
+            .any(|vma| vma.flags.contains(VmFlags::SEALED))
+        {
+            return Err(Errno::EPERM);
+        }
+        self.split(range.end, SplitLimit::Ignored)
+    }
+
+    /// Takes out the VMAs of an isolated range.
+    pub(crate) fn discard(&mut self, range: AddrRange) {
+        let starts: Vec<u64> = self.overlapping(range).map(|vma| vma.start).collect();
+        for start in starts {
+            self.take_out(start);
+            self.counters.removals += 1;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! userfaultfd: registration of ranges, as far as it shows in the map.
+
+use crate::addr::AddrRange;
+use crate::errno::{CallError, Errno};
+use crate::file::FileKind;
+use crate::flags::VmFlags;
+use crate::mm::Mm;
+use crate::store::Change;
+use crate::vma::{UffdId, Vma};
+
+/// UFFDIO_REGISTER_MODE bits.
+const MODES: [(u64, VmFlags); 3] = [
+    (1, VmFlags::UFFD_MISSING),
+    (2, VmFlags::UFFD_WP),
+    (4, VmFlags::UFFD_MINOR),
+];
+
+/// Which events a context asked for: they decide what a copy of a registered VMA keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct UffdFeatures {
+    /// UFFD_FEATURE_EVENT_FORK: the child's mappings stay registered.
+    pub event_fork: bool,
+    /// UFFD_FEATURE_EVENT_REMAP: a moved mapping stays registered.
+    pub event_remap: bool,
+}
+
+impl Mm {
+    /// Tells which events a context asked for; none until then.
+    pub fn uffd_set_features(&mut self, ctx: UffdId, features: UffdFeatures) {
+        self.uffd_features.insert(ctx, features);
+    }
+
+    /// Registers a range with a context. `mode` holds the UFFDIO_REGISTER_MODE bits.
+    ///
+    /// # Errors
+    /// EINVAL: range, mode, or a mapping that cannot be registered. ENOMEM: nothing is mapped at
+    /// or above the start. EBUSY: part is registered with another context. EPERM: it may not be
+    /// written to.
+    pub fn uffd_register(
+        &mut self,
+        ctx: UffdId,
+        start: u64,
+        len: u64,
+        mode: u64,
+    ) -> Result<(), CallError> {
+        if mode == 0 || mode & !7 != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let wanted = MODES.iter().filter(|(bit, _)| mode & bit != 0);
+        let wanted = wanted.fold(VmFlags::empty(), |sum, (_, flag)| sum | *flag);
+        let range = self.uffd_range(start, len)?;
+        let first = self.find(range.start).ok_or(Errno::ENOMEM)?;
+        if first.start >= range.end {
+            return Err(Errno::EINVAL.into());
+        }
+        for vma in self.overlapping(range) {
+            if !can_register(vma, wanted) {
+                return Err(Errno::EINVAL.into());
+            }
+            if !vma.flags.contains(VmFlags::MAYWRITE) {
+                return Err(Errno::EPERM.into());
+            }
+            if vma.uffd.is_some_and(|other| other != ctx) {
+                return Err(Errno::EBUSY.into());
+            }
+        }
+        self.for_each_part(range, |vma| {
+            let unchanged = vma.uffd == Some(ctx) && vma.flags.contains(wanted);
+            let flags = vma.flags - VmFlags::UFFD_MASK | wanted;
+            (!unchanged).then(|| Change {
+                uffd: Some(ctx),
+                ..Change::flags(vma, flags)
+            })
+        })
+    }
+
+    /// Ends the registration of a range.
+    ///
+    /// # Errors
+    /// EINVAL: range, or a mapping that could not be registered. ENOMEM: nothing is mapped at or
+    /// above the start.
+    pub fn uffd_unregister(&mut self, start: u64, len: u64) -> Result<(), CallError> {
+        let range = self.uffd_range(start, len)?;
+        let first = self.find(range.start).ok_or(Errno::ENOMEM)?;
+        if first.start >= range.end {
+            return Err(Errno::EINVAL.into());
+        }
+        if self
+            .overlapping(range)
+            .any(|vma| !can_register(vma, vma.flags))
+        {
+            return Err(Errno::EINVAL.into());
+        }
+        self.for_each_part(range, |vma| {
+            let flags = vma.flags - VmFlags::UFFD_MASK;
+            vma.uffd.map(|_| Change {
+                uffd: None,
+                ..Change::flags(vma, flags)
+            })
+        })
+    }
+
+    /// The context was closed: ends all its registrations.
+    pub fn uffd_release(&mut self, ctx: UffdId) {
+        let all = AddrRange::new(0, self.config.task_size);
+        // Whole VMAs change, so nothing is cut and nothing can fail.
+        let _ = self.for_each_part(all, |vma| {
+            let flags = vma.flags - VmFlags::UFFD_MASK;
+            (vma.uffd == Some(ctx)).then(|| Change {
+                uffd: None,
+                ..Change::flags(vma, flags)
+            })
+        });
+        self.uffd_features.remove(&ctx);
+    }
+
+    /// The checks of a range given to a userfaultfd call.
+    fn uffd_range(&self, start: u64, len: u64) -> Result<AddrRange, Errno> {
+        let config = &self.config;
+        let aligned = config.is_aligned(start) && config.is_aligned(len);
+        let inside = start >= config.mmap_min_addr
+            && start < config.task_size
+            && len <= config.task_size - start;
+        if aligned && len != 0 && inside {
+            Ok(AddrRange::new(start, start + len))
+        } else {
+            Err(Errno::EINVAL)
+        }
+    }
+
+    /// Applies a change to every mapped part of a range.
+    fn for_each_part(
+        &mut self,
+        range: AddrRange,
+        change: impl Fn(&Vma) -> Option<Change>,
+    ) -> Result<(), CallError> {
+        let mut at = range.start;
+        while at < range.end {
+            let Some(vma) = self
+                .tree
+                .find(at)
+                .filter(|vma| vma.start < range.end)
+                .cloned()
+            else {
+                break;
+            };
+            let part = vma.range().intersection(AddrRange::new(at, range.end));
+            at = part.end;
+            if let Some(change) = change(&vma) {
+                at = self.modify(&vma, part, &change)?.end.max(part.end);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether faults of the VMA can be handed to user space in these modes.
+#[doc(alias = "vma_can_userfault")]
+fn can_register(vma: &Vma, modes: VmFlags) -> bool {
+    if vma.flags.contains(VmFlags::DROPPABLE) {
+        return false;
+    }
+    let kind = vma.backing.file().map(|file| file.kind());
+    let shared_memory = matches!(kind, Some(FileKind::SharedMemory | FileKind::SystemV));
+    if modes.contains(VmFlags::UFFD_MINOR) && !shared_memory {
+        return false;
+    }
+    vma.is_anonymous() || shared_memory
+}
