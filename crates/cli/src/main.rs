@@ -1,2 +1,25 @@
 //! The command `vmaple`.
-fn main() {}
+
+mod args;
+mod output;
+mod progress;
+mod replay;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Replay(args) => replay::replay(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "vmaple", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+    }
+}

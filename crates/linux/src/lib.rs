@@ -1,9 +1,22 @@
 //! The Linux host of vmaple.
 //!
-//! Three layers, arrows pointing down: [`tracer`] stops a real program at its memory calls
-//! and knows nothing of maps; [`procfs`] reads what the kernel tells about a process;
-//! `mirror` replays the calls on [`vmaple::Mm`] and compares.
+//! Arrows point down:
+//!
+//! - [`live`]: a run. Turns the tracer's stops into [`event`]s and compares as it goes.
+//! - [`mirror`]: replays events on [`vmaple::Mm`]; all of a run's facts are in its events,
+//!   so a [`trace_file`] replays without the program.
+//! - [`tracer`]: stops a real program at its memory calls and knows nothing of maps.
+//! - [`procfs`]: reads what the kernel tells about a process.
+//! - [`arch`]: everything that depends on the processor.
 
 pub mod arch;
+pub mod call;
+pub mod event;
+pub mod live;
+pub mod mirror;
 pub mod procfs;
+pub mod report;
+pub mod trace_file;
 pub mod tracer;
+
+pub use vmaple::Errno;

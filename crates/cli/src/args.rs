@@ -1,0 +1,171 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use vmaple_linux::live::Plant;
+
+/// Address spaces, computed in Rust and proved equal to the running kernel's.
+#[derive(Debug, Parser)]
+#[command(name = "vmaple", version, about, after_help = EXIT_STATUS)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 all equal (and PROGRAM succeeded), 1 a difference was found, 125 vmaple could
+not do its work, 126 PROGRAM could not be executed, 127 PROGRAM was not found; otherwise the
+status of PROGRAM (128 + N where signal N killed it).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program, mirror its memory calls and compare every map with the kernel's
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Run),
+    /// Replay a trace that `vmaple run --record` wrote, without the program
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(Replay),
+    /// Print shell completions
+    Completions {
+        /// bash, elvish, fish, powershell or zsh
+        shell: Shell,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  vmaple run -- ls -lR /usr/share/doc
+  vmaple run --check exit --json report.json -- node server.js
+  vmaple run --record trace.jsonl -- bash -c 'ls | wc -l' && vmaple replay trace.jsonl";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  vmaple replay trace.jsonl
+  vmaple replay --json - trace.jsonl | jq .differences";
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// When to compare the whole map: `every` memory call, every N calls, or at `exit`.
+    /// exec, exit and the last call are always compared. By default every call, for as long
+    /// as comparing takes less time than the program itself
+    #[arg(long, value_name = "every|N|exit")]
+    pub(crate) check: Option<Check>,
+    /// Stop the program at the first difference
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    /// Write the events of the run to FILE, for `vmaple replay`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Make a mistake on purpose at the Nth call and see it found: `result@N` takes a wrong
+    /// returned value for the kernel's, `skip@N` leaves the call out of the mirror
+    #[arg(long, value_name = "KIND@N", value_parser = plant)]
+    pub(crate) plant: Option<Plant>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// Run the program without address space randomisation
+    #[arg(long)]
+    pub(crate) no_aslr: bool,
+    /// The program and its arguments
+    #[arg(required = true, num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true, value_name = "PROGRAM")]
+    pub(crate) program: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// Stop at the first difference
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// The trace
+    #[arg(value_name = "TRACE")]
+    pub(crate) trace: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// Write the result as one JSON object to FILE (`-`: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// No table and no progress: only differences and errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// How often to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Check {
+    Every,
+    Nth(u64),
+    Exit,
+}
+
+impl FromStr for Check {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Check, String> {
+        match text {
+            "every" => Ok(Check::Every),
+            "exit" => Ok(Check::Exit),
+            number => match number.parse() {
+                Ok(0) | Err(_) => Err("give `every`, `exit` or a number of calls from 1".to_owned()),
+                Ok(1) => Ok(Check::Every),
+                Ok(n) => Ok(Check::Nth(n)),
+            },
+        }
+    }
+}
+
+/// The argument of `--plant`.
+fn plant(text: &str) -> Result<Plant, String> {
+    let wrong = || "give result@N or skip@N, N being the number of a call from 1".to_owned();
+    let (kind, number) = text.split_once('@').ok_or_else(wrong)?;
+    let number = number.parse().ok().filter(|&number| number > 0).ok_or_else(wrong)?;
+    match kind {
+        "result" => Ok(Plant::Result(number)),
+        "skip" => Ok(Plant::Skip(number)),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_programs_own_options_are_left_alone() {
+        let cli = Cli::try_parse_from(["vmaple", "run", "--check", "7", "--", "ls", "--json", "-l"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not run") };
+        assert_eq!(run.check, Some(Check::Nth(7)));
+        assert_eq!(run.program, ["ls", "--json", "-l"]);
+        assert_eq!(run.output.json, None);
+    }
+
+    #[test]
+    fn a_mistake_has_a_kind_and_a_place() {
+        assert_eq!(plant("result@3"), Ok(Plant::Result(3)));
+        assert_eq!(plant("skip@1"), Ok(Plant::Skip(1)));
+        for wrong in ["skip", "skip@0", "merge@3", "result@x"] {
+            assert!(plant(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn check_takes_words_and_numbers_only() {
+        assert_eq!("every".parse(), Ok(Check::Every));
+        assert_eq!("exit".parse(), Ok(Check::Exit));
+        assert_eq!("1".parse(), Ok(Check::Every));
+        assert!("0".parse::<Check>().is_err());
+        assert!("never".parse::<Check>().is_err());
+    }
+}

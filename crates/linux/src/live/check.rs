@@ -1,0 +1,109 @@
+//! The mirror's map against the kernel's, as text, byte for byte.
+//!
+//! Two things move a line without a memory call: a page fault below a growing stack, and a
+//! rename of a mapped file. Both are followed here, counted or recorded, and nothing else is.
+
+use std::time::Instant;
+
+use super::{Difference, Live};
+use crate::call::Call;
+use crate::event::{Cause, Event, Moment, SpaceId};
+use crate::mirror::MapDifference;
+use crate::procfs::maps::MapsLine;
+use crate::tracer::{Decision, ObserverError, Stopped, Verdict};
+
+/// A growsdown mapping found lower than the mirror has it.
+struct Growth {
+    from: u64,
+    to: u64,
+}
+
+impl Live<'_> {
+    /// Compares the maps of the stopped task's address space; `call` is what led there.
+    pub(super) fn compare(&mut self, task: &mut Stopped<'_>, call: Option<&Call>) -> Decision {
+        let started = Instant::now();
+        let found = self.difference(task);
+        self.policy.spend(started.elapsed());
+        let Some(difference) = found? else { return Ok(Verdict::Continue) };
+        let who = task.task();
+        let uncertain = self.spaces.get_mut(&who.mm).and_then(|space| space.uncertain.take());
+        if let Some(why) = uncertain {
+            self.audience.notice(who.tgid.as_raw(), &format!("re-seed: {why}"));
+            self.take_image(task, Cause::Unmodelled(why.to_owned()))?;
+            return Ok(Verdict::Continue);
+        }
+        self.mirror.report_mut().process(who.tgid.as_raw()).differences += 1;
+        self.disagree(task, call, &Difference::Map(difference))
+    }
+
+    /// Keeps the kernel's map in the trace, for a replay to come to.
+    pub(super) fn record_map(&mut self, task: &Stopped<'_>, moment: Moment) -> Result<(), ObserverError> {
+        let who = task.task();
+        if self.recorder.is_none() || !self.read_kernel(task)? {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(self.kernel_text.as_bytes()).into_owned();
+        let space = SpaceId(who.mm.0);
+        self.record(&Event::Map { space, pid: who.tgid.as_raw(), moment, text })?;
+        Ok(())
+    }
+
+    /// Reads the kernel's side; false where the process is gone.
+    fn read_kernel(&mut self, task: &Stopped<'_>) -> Result<bool, ObserverError> {
+        let Some(space) = self.spaces.get(&task.task().mm) else { return Ok(false) };
+        let Some(maps) = &space.maps else { return Ok(false) };
+        match maps.read(&mut self.kernel_text) {
+            Ok(()) => Ok(!self.kernel_text.as_bytes().is_empty()),
+            Err(error) if error.is_gone() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn difference(&mut self, task: &Stopped<'_>) -> Result<Option<MapDifference>, ObserverError> {
+        let who = task.task();
+        let space = SpaceId(who.mm.0);
+        if !self.read_kernel(task)? {
+            return Ok(None);
+        }
+        self.mirror.report_mut().process(who.tgid.as_raw()).comparisons += 1;
+        self.mirror.write_maps(space, &mut self.mirror_text)?;
+        if self.mirror_text.as_bytes() == self.kernel_text.as_bytes() {
+            return Ok(None);
+        }
+        self.follow_faults_and_renames(space, who.tgid.as_raw())?;
+        self.mirror.write_maps(space, &mut self.mirror_text)?;
+        let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes());
+        Ok(MapDifference::between(&self.mirror_text, &kernel))
+    }
+
+    fn follow_faults_and_renames(&mut self, space: SpaceId, pid: i32) -> Result<(), ObserverError> {
+        for growth in self.growths(space) {
+            let grew = Event::Grew { space, from: growth.from, to: growth.to };
+            if self.apply(&grew)? == crate::mirror::Outcome::Agrees {
+                self.mirror.report_mut().process(pid).stack_growths += 1;
+            }
+        }
+        for (file, known) in self.mirror.file_names(space) {
+            let now = self.files.name_now(file).filter(|now| **now != known).cloned();
+            if let Some(name) = now {
+                let _agrees = self.apply(&Event::Renamed { file, name })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Growsdown mappings of the mirror that the kernel shows with the same end and a lower
+    /// start.
+    fn growths(&self, space: SpaceId) -> Vec<Growth> {
+        let Some(mm) = self.mirror.space(space) else { return Vec::new() };
+        let lines: Vec<MapsLine<'_>> = self.kernel_text.lines().filter_map(Result::ok).collect();
+        let mut growths = Vec::new();
+        for vma in mm.iter().filter(|vma| vma.flags.contains(vmaple::VmFlags::GROWSDOWN)) {
+            let same = lines.iter().find(|line| line.end == vma.end && line.start < vma.start);
+            if let Some(line) = same {
+                growths.push(Growth { from: vma.start, to: line.start });
+            }
+        }
+        growths
+    }
+}

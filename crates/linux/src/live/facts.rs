@@ -1,0 +1,244 @@
+//! What the kernel knows at a call and the mirror cannot.
+//!
+//! Before the call: limits, the file behind a descriptor, and which of the mappings that the
+//! decision may look at hold anonymous pages (Linux gives a mapping its `anon_vma` at the
+//! first write, and whether two mappings merge depends on it). After the call: what the
+//! kernel itself made for the mapping, and what it drew at random.
+
+use vmaple::{AddrRange, MapFlags, MmapArgs, MmapSource};
+
+use super::decode::decode;
+use super::{Live, Pending};
+use crate::call::Call;
+use crate::event::{CallRecord, Facts, MappedFileFacts, Range, SpaceId};
+use crate::procfs::files::FileKind;
+use crate::procfs::process::{Limits, Status};
+use crate::procfs::smaps;
+use crate::tracer::{RawCall, Stopped, Task};
+
+impl Live<'_> {
+    /// The typed call and everything to be known before it runs.
+    pub(super) fn facts_before(&mut self, task: &Stopped<'_>, raw: &RawCall) -> Pending {
+        let who = task.task();
+        let call = decode(task, raw);
+        let mut facts = Facts { limits: self.changed_limits(who), ..Facts::default() };
+        if asks_for_privileges(&call) {
+            facts.capabilities = self.changed_capabilities(who);
+        }
+        if matches!(call, Call::IoSetup { .. }) {
+            // For now the pointer; the value behind it once the call has come back.
+            facts.out = Some(raw.args[1]);
+        }
+        if let Some(fd) = descriptor(&call) {
+            facts.file = self.file_behind(who, fd);
+        }
+        if matches!(call, Call::UffdRegister { .. } | Call::UffdUnregister { .. })
+            && let Some(context) = &facts.file
+        {
+            // No mapping holds a userfaultfd open, and neither may the table: closing it
+            // means something. It is known by its inode.
+            self.files.release(context.id);
+        }
+        let mut clean = self.concerned(who, &call, &facts);
+        if let Some(space) = self.spaces.get_mut(&who.mm) {
+            let held = space.anonymous(&clean);
+            clean.retain(|range| !held.contains(range));
+            facts.faulted = held.into_iter().map(Range::from).collect();
+        }
+        Pending { call, facts, clean }
+    }
+
+    /// Adds what only the finished call shows.
+    pub(super) fn facts_after(&mut self, task: &Stopped<'_>, record: &mut CallRecord) {
+        if record.ret < 0 {
+            record.facts.out = None;
+            return;
+        }
+        let who = task.task();
+        let at = record.ret.cast_unsigned();
+        match record.call {
+            Call::Mmap { addr, flags, .. } => {
+                let anonymous = flags & MapFlags::ANONYMOUS.bits() != 0;
+                let shared = flags & MAP_TYPE != MapFlags::PRIVATE.bits();
+                let kind = record.facts.file.as_ref().map(|file| file.file.kind);
+                if shared && (anonymous || kind == Some(FileKind::DevZero)) {
+                    record.facts.created = self.created_at(who, at);
+                } else if let Some(file) = &mut record.facts.file
+                    && has_driver(file.file.kind)
+                {
+                    file.driver_flags = flags_at(who, at);
+                }
+                if self.is_drawn(who, addr, flags) {
+                    record.facts.drawn = Some(at);
+                }
+            }
+            Call::Shmat { .. } => record.facts.created = self.created_at(who, at),
+            Call::IoSetup { .. } => {
+                // The context is the address of its ring, stored where the second argument
+                // points.
+                record.facts.out = record.facts.out.and_then(|pointer| read_word(task, pointer));
+                if let Some(ring) = record.facts.out {
+                    record.facts.created = self.created_at(who, ring);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn changed_limits(&self, who: Task) -> Option<vmaple::Limits> {
+        let now = limits(&Limits::read(who.tid).ok()?);
+        let known = self.mirror.space(SpaceId(who.mm.0))?.config().limits;
+        (now != known).then_some(now)
+    }
+
+    fn changed_capabilities(&self, who: Task) -> Option<vmaple::Capabilities> {
+        let now = capabilities(&Status::read(who.tid).ok()?);
+        let known = self.mirror.space(SpaceId(who.mm.0))?.config().capabilities;
+        (now != known).then_some(now)
+    }
+
+    /// The file that `fd` of the task names; none where it is not open.
+    fn file_behind(&mut self, who: Task, fd: i32) -> Option<MappedFileFacts> {
+        let known = self.files.identify(who.tid, fd).ok()??;
+        Some(MappedFileFacts { id: known.id, file: known.facts, driver_flags: None })
+    }
+
+    /// The file that the kernel made for the mapping that contains `at`.
+    fn created_at(&mut self, who: Task, at: u64) -> Option<MappedFileFacts> {
+        let space = self.spaces.get(&who.mm)?;
+        let mapping = space.maps.as_ref()?.mapping_at(at).ok()??;
+        let made = self.files.identify_mapping(who.tid, mapping.start, mapping.end).ok()??;
+        let mut file = made.facts;
+        file.size_bytes = mapping.end - mapping.start;
+        Some(MappedFileFacts { id: made.id, file, driver_flags: flags_at(who, at) })
+    }
+
+    /// Whether the kernel picks this address at random: `MAP_32BIT` without a usable hint.
+    fn is_drawn(&self, who: Task, addr: u64, flags: u64) -> bool {
+        let fixed = MapFlags::FIXED.union(MapFlags::FIXED_NOREPLACE).bits();
+        let low = flags & MapFlags::BIT32.bits() != 0 && flags & fixed == 0 && addr == 0;
+        low && self.mirror.space(SpaceId(who.mm.0)).is_some_and(|mm| mm.config().randomize)
+    }
+
+    /// Mappings that the kernel's decision may look at and that held no anonymous page so far.
+    fn concerned(&mut self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
+        let mut ranges = Vec::new();
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else { return ranges };
+        if call.touches_whole_map() {
+            mm.unfaulted_near(AddrRange::new(0, mm.config().task_size), &mut ranges);
+            return ranges;
+        }
+        let mut spans: Vec<AddrRange> = call
+            .spans()
+            .iter()
+            .map(|span| whole_pages(span.start, span.len, mm.config().page_size))
+            .collect();
+        match *call {
+            Call::Mmap { len, .. } => spans.extend(landing(mm, call, facts, len)),
+            Call::Mremap { new_len, flags, .. } if flags & MREMAP_MAYMOVE != 0 => {
+                spans.extend(landing(mm, &anonymous(new_len), facts, new_len));
+            }
+            Call::Brk { addr } => {
+                let brk = mm.areas().brk;
+                let (low, high) = (brk.min(addr), brk.max(addr));
+                spans.push(whole_pages(low, high - low, mm.config().page_size));
+            }
+            _ => {}
+        }
+        for span in spans {
+            mm.unfaulted_near(span, &mut ranges);
+        }
+        ranges.sort_unstable_by_key(|range| range.start);
+        ranges.dedup();
+        ranges
+    }
+}
+
+const MREMAP_MAYMOVE: u64 = 1;
+/// The bits of mmap's flags that hold the kind of sharing.
+const MAP_TYPE: u64 = 0xf;
+
+/// Where the mirror would put a new mapping.
+fn landing(mm: &vmaple::Mm, call: &Call, facts: &Facts, len: u64) -> Option<AddrRange> {
+    let &Call::Mmap { addr, prot, flags, offset, .. } = call else { return None };
+    // Placement asks a file for its alignment only, which the length decides for most.
+    let source = MmapSource::Anonymous { shared_object: None };
+    let flags = if facts.file.is_some() { flags | MapFlags::ANONYMOUS.bits() } else { flags };
+    let args = MmapArgs { addr, len, prot, flags, source, offset, drawn: None };
+    let at = mm.placement(&args).ok()?;
+    Some(whole_pages(at, len, mm.config().page_size))
+}
+
+/// A private anonymous mapping of `len` bytes anywhere.
+fn anonymous(len: u64) -> Call {
+    let flags = MapFlags::PRIVATE.union(MapFlags::ANONYMOUS).bits();
+    Call::Mmap { addr: 0, len, prot: 0, flags, fd: -1, offset: 0 }
+}
+
+/// The pages that `start..start + len` touches; the kernel judges what is out of range.
+fn whole_pages(start: u64, len: u64, page_size: u64) -> AddrRange {
+    let mask = page_size - 1;
+    let end = start.saturating_add(len).saturating_add(mask) & !mask;
+    AddrRange::new(start & !mask, end.max(start & !mask))
+}
+
+/// The descriptor argument, where the call has one that matters.
+fn descriptor(call: &Call) -> Option<i32> {
+    match *call {
+        Call::Mmap { flags, fd, .. } if flags & MapFlags::ANONYMOUS.bits() == 0 => Some(fd),
+        Call::UffdRegister { fd, .. } | Call::UffdUnregister { fd, .. } => Some(fd),
+        _ => None,
+    }
+}
+
+/// Whether the result may hang on a capability.
+fn asks_for_privileges(call: &Call) -> bool {
+    match *call {
+        Call::Mlock { .. } | Call::Mlock2 { .. } | Call::Mlockall { .. } | Call::SetMm { .. } => true,
+        Call::Mmap { addr, flags, .. } => {
+            flags & MapFlags::LOCKED.bits() != 0 || (addr < LOW_ADDRESSES && addr != 0)
+        }
+        _ => false,
+    }
+}
+
+/// Below this, `CAP_SYS_RAWIO` may decide.
+const LOW_ADDRESSES: u64 = 1 << 20;
+
+/// Whether a driver decides what a mapping of the file is.
+fn has_driver(kind: FileKind) -> bool {
+    matches!(kind, FileKind::CharDevice(_) | FileKind::BlockDevice(_) | FileKind::AnonymousInode)
+}
+
+/// `VmFlags` of the mapping that contains `at`.
+fn flags_at(who: Task, at: u64) -> Option<String> {
+    let mut flags = smaps::vm_flags_at(who.tid, at, at + 1).ok()?;
+    flags.pop().map(|mapping| mapping.mnemonics)
+}
+
+fn read_word(task: &Stopped<'_>, at: u64) -> Option<u64> {
+    let mut bytes = [0; 8];
+    let read = task.read_memory(at, &mut bytes).ok()?;
+    (read == bytes.len()).then(|| u64::from_ne_bytes(bytes))
+}
+
+/// Limits as [`vmaple::Mm`] takes them.
+pub(super) fn limits(limits: &Limits) -> vmaple::Limits {
+    vmaple::Limits {
+        as_bytes: limits.address_space.soft,
+        data_bytes: limits.data.soft,
+        stack_bytes: limits.stack.soft,
+        memlock_bytes: limits.memlock.soft,
+    }
+}
+
+/// Capabilities as [`vmaple::Mm`] takes them.
+pub(super) fn capabilities(status: &Status) -> vmaple::Capabilities {
+    let have = status.capabilities;
+    vmaple::Capabilities {
+        ipc_lock: have.ipc_lock(),
+        sys_rawio: have.sys_rawio(),
+        sys_resource: have.sys_resource(),
+        sys_admin: have.sys_admin(),
+    }
+}

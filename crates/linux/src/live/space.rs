@@ -1,0 +1,57 @@
+//! One address space as the live run sees it: open files of /proc, calls under way.
+
+use std::collections::HashMap;
+
+use nix::unistd::Pid;
+use vmaple::AddrRange;
+
+use super::Pending;
+use crate::procfs::maps::MapsFile;
+use crate::procfs::machine::page_size;
+use crate::procfs::pagemap::AnonScan;
+use crate::tracer::Task;
+
+/// What the run keeps for one address space.
+#[derive(Debug)]
+pub(super) struct Space {
+    /// The process it was first seen in.
+    pub(super) pid: i32,
+    /// False for a program that vmaple does not follow.
+    pub(super) mirrored: bool,
+    /// Another task has used it too, so page faults may race calls.
+    pub(super) shared: bool,
+    /// Why the order of calls was lost, if it was: the next difference is a re-seed.
+    pub(super) uncertain: Option<&'static str>,
+    /// Calls under way, by thread.
+    pub(super) pending: HashMap<Pid, Pending>,
+    /// `/proc/PID/maps`, which goes on showing this address space whichever thread lives.
+    pub(super) maps: Option<MapsFile>,
+    scan: Option<AnonScan>,
+}
+
+impl Space {
+    /// Opens what is needed; a task that was killed meanwhile leaves it unreadable.
+    pub(super) fn open(task: Task) -> Space {
+        Space {
+            pid: task.tgid.as_raw(),
+            mirrored: true,
+            shared: false,
+            uncertain: None,
+            pending: HashMap::new(),
+            maps: MapsFile::open(task.tid).ok(),
+            scan: AnonScan::open(task.tid, page_size()).ok(),
+        }
+    }
+
+    /// Those of `ranges` that hold an anonymous page now, in the same order.
+    pub(super) fn anonymous(&self, ranges: &[AddrRange]) -> Vec<AddrRange> {
+        let Some(scan) = &self.scan else { return Vec::new() };
+        let mut held = Vec::new();
+        for &range in ranges {
+            if scan.holds_anon(range.start, range.end).unwrap_or(false) {
+                held.push(range);
+            }
+        }
+        held
+    }
+}

@@ -1,0 +1,184 @@
+//! Files as the mirror knows them: facts out of events, behind [`vmaple::MappedFile`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, VmFlags};
+
+use crate::event::MappedFileFacts;
+use crate::procfs::files;
+use crate::procfs::files::FileName;
+
+/// Ids of open file descriptions that no mapping uses any more, for whoever holds
+/// descriptors of them. Clones share one list.
+#[derive(Clone, Debug, Default)]
+pub struct Releases(Arc<Mutex<Vec<u64>>>);
+
+impl Releases {
+    /// Takes the ids that came in since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn push(&self, id: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+    }
+}
+
+/// The files that mappings of any space stand on.
+#[derive(Debug, Default)]
+pub(super) struct FileBook {
+    files: HashMap<u64, Weak<MirroredFile>>,
+    releases: Releases,
+}
+
+impl FileBook {
+    pub(super) fn new(releases: Releases) -> FileBook {
+        FileBook { files: HashMap::new(), releases }
+    }
+
+    /// The one object for the open description `facts.id`.
+    pub(super) fn file(&mut self, facts: &MappedFileFacts) -> FileRef {
+        if let Some(known) = self.files.get(&facts.id).and_then(Weak::upgrade) {
+            return known;
+        }
+        self.fresh(facts, None)
+    }
+
+    /// `/dev/zero` mapped shared: the device with the object the kernel made for the mapping.
+    pub(super) fn shared_zero(&mut self, device: &MappedFileFacts, object: &MappedFileFacts) -> FileRef {
+        let object = self.file(object);
+        // Not entered in the book: this value lives for one call.
+        Arc::new(MirroredFile::new(device, Some(object), None))
+    }
+
+    fn fresh(&mut self, facts: &MappedFileFacts, zero: Option<FileRef>) -> FileRef {
+        let file = Arc::new(MirroredFile::new(facts, zero, Some(self.releases.clone())));
+        self.files.insert(facts.id, Arc::downgrade(&file));
+        // A dead weak reference costs 16 bytes; drop them when they are most of the book.
+        if self.files.len() > 64 && self.files.len().is_power_of_two() {
+            self.files.retain(|_, file| file.strong_count() > 0);
+        }
+        file
+    }
+
+    /// Gives the description another name.
+    pub(super) fn rename(&mut self, id: u64, name: &FileName) {
+        if let Some(file) = self.files.get(&id).and_then(Weak::upgrade) {
+            *file.name.lock().unwrap_or_else(PoisonError::into_inner) = name.clone();
+        }
+    }
+
+    /// The name of a file that is still mapped.
+    pub(super) fn name(&self, id: u64) -> Option<FileName> {
+        let file = self.files.get(&id)?.upgrade()?;
+        let name = file.name.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(name.clone())
+    }
+}
+
+/// An open file description, known by its facts.
+struct MirroredFile {
+    facts: MappedFileFacts,
+    name: Mutex<FileName>,
+    zero: Option<FileRef>,
+    releases: Option<Releases>,
+}
+
+impl MirroredFile {
+    fn new(facts: &MappedFileFacts, zero: Option<FileRef>, releases: Option<Releases>) -> MirroredFile {
+        MirroredFile { name: Mutex::new(facts.file.name.clone()), facts: facts.clone(), zero, releases }
+    }
+}
+
+impl MappedFile for MirroredFile {
+    fn identity(&self) -> FileId {
+        FileId(self.facts.id)
+    }
+
+    fn device(&self) -> Device {
+        let device = self.facts.file.device;
+        Device { major: device.major, minor: device.minor }
+    }
+
+    fn inode(&self) -> u64 {
+        self.facts.file.inode
+    }
+
+    fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        // Bytes that are no UTF-8 come out as the replacement character, on the kernel's
+        // side of a comparison as well.
+        match std::str::from_utf8(name.as_bytes()) {
+            Ok(name) => out.write_str(name),
+            Err(_) => out.write_str(&String::from_utf8_lossy(name.as_bytes())),
+        }
+    }
+
+    fn access(&self) -> FileAccess {
+        let file = &self.facts.file;
+        FileAccess {
+            readable: file.readable,
+            writable: file.writable,
+            noexec: file.noexec,
+            append_only: file.append_only,
+            swap_file: false,
+        }
+    }
+
+    fn kind(&self) -> FileKind {
+        match self.facts.file.kind {
+            files::FileKind::Regular => FileKind::Regular,
+            files::FileKind::SharedMemory if self.is_segment() => FileKind::SystemV,
+            files::FileKind::SharedMemory => FileKind::SharedMemory,
+            files::FileKind::DevZero => FileKind::DevZero,
+            files::FileKind::Hugetlb => FileKind::Hugetlb,
+            files::FileKind::Directory | files::FileKind::Other => FileKind::NoMmap,
+            _ => FileKind::Device { sets: self.driver_flags(), closes: true },
+        }
+    }
+
+    fn prefers_huge_alignment(&self) -> bool {
+        /// ext2 to ext4, xfs, btrfs, f2fs, bcachefs.
+        const ALIGNING: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e];
+        ALIGNING.contains(&self.facts.file.filesystem_magic)
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        (self.facts.file.kind == files::FileKind::Regular).then_some(self.facts.file.size_bytes)
+    }
+
+    fn shared_zero_object(&self) -> Option<FileRef> {
+        self.zero.clone()
+    }
+}
+
+impl MirroredFile {
+    /// A System V segment, whose mappings Linux counts one by one.
+    fn is_segment(&self) -> bool {
+        self.facts.file.name.as_bytes().starts_with(b"/SYSV")
+    }
+
+    /// The flags that a driver's mmap gave, as the facts of the call have them.
+    fn driver_flags(&self) -> VmFlags {
+        let flags = self.facts.driver_flags.as_deref().unwrap_or_default();
+        let driver = VmFlags::SPECIAL.union(VmFlags::DONTDUMP).union(VmFlags::DONTCOPY);
+        VmFlags::from_mnemonics(flags).unwrap_or_default().intersection(driver)
+    }
+}
+
+impl Drop for MirroredFile {
+    fn drop(&mut self) {
+        if let Some(releases) = &self.releases {
+            releases.push(self.facts.id);
+        }
+    }
+}
+
+impl fmt::Debug for MirroredFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "file {} {}", self.facts.id, self.facts.file.name)
+    }
+}

@@ -1,0 +1,296 @@
+//! The mirror: address spaces moved by [`Event`]s and by nothing else.
+//!
+//! `run` feeds it what the tracer saw, `replay` what a trace holds. It never looks at a
+//! process: every fact it needs is in the event.
+//!
+//! **Invariant**: from an image on, a space changes by calls alone. The kernel's map is only
+//! ever compared with, but for a growing stack (page faults move it, no call) and for an
+//! image, and each image after the first is counted.
+
+mod difference;
+mod dispatch;
+mod file;
+mod image;
+
+use std::collections::HashMap;
+
+use vmaple::{Errno, Mm};
+
+pub use difference::MapDifference;
+pub use file::Releases;
+use file::FileBook;
+pub use image::ImageError;
+
+use crate::event::{CallRecord, Cause, Event, Image, Range, SpaceId};
+use crate::procfs::files::FileName;
+use crate::report::Report;
+
+/// All mirrored address spaces of a run.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    spaces: HashMap<SpaceId, Mm>,
+    files: FileBook,
+    report: Report,
+}
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// The mirror came to what the kernel came to.
+    Agrees,
+    /// The mirror computed another result than the kernel returned.
+    Result(ResultDifference),
+    /// The mirror's map is another than the recorded one.
+    Map(MapDifference),
+    /// The call is outside of what vmaple models; an image must follow.
+    Unmodelled(String),
+}
+
+/// Two results of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultDifference {
+    /// What the mirror computed.
+    pub mirror: Result<u64, Errno>,
+    /// What the kernel returned: a value or a negative error number.
+    pub kernel: i64,
+}
+
+/// An event that makes no sense after the ones before it.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// No image of this space came before.
+    #[error("event for address space {} of which no image came before", .0.0)]
+    UnknownSpace(SpaceId),
+    /// The image cannot be taken.
+    #[error("process {pid}: {source}")]
+    Image {
+        /// Whose.
+        pid: i32,
+        /// Why.
+        source: ImageError,
+    },
+    /// The copy failed where the kernel's did not.
+    #[error("process {pid}: fork failed in the mirror: {reason}")]
+    Fork {
+        /// The process that forked.
+        pid: i32,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Mirror {
+    /// A mirror of nothing. `releases` hears of every file that no mapping uses any more.
+    #[must_use]
+    pub fn new(releases: Releases) -> Mirror {
+        Mirror { files: FileBook::new(releases), ..Mirror::default() }
+    }
+
+    /// Applies one event.
+    ///
+    /// # Errors
+    /// [`MirrorError`] where the event does not fit the ones before it; the mirror is then
+    /// as it was.
+    pub fn apply(&mut self, event: &Event) -> Result<Outcome, MirrorError> {
+        match event {
+            Event::Start(_) => Ok(Outcome::Agrees),
+            Event::Image(image) => self.take_image(image).map(|()| Outcome::Agrees),
+            Event::Join { pid, by, .. } => {
+                self.join(*pid, *by);
+                Ok(Outcome::Agrees)
+            }
+            Event::Fork { parent, parent_pid, child, pid, faulted } => {
+                self.fork(*parent, *parent_pid, *child, *pid, faulted).map(|()| Outcome::Agrees)
+            }
+            Event::Call(record) => self.call(record),
+            Event::Grew { space, from, to } => self.grew(*space, *from, *to),
+            Event::Renamed { file, name } => {
+                self.files.rename(*file, name);
+                Ok(Outcome::Agrees)
+            }
+            Event::Map { space, pid, text, .. } => self.compare_recorded(*space, *pid, text),
+            Event::Gone { space } => {
+                self.spaces.remove(space);
+                Ok(Outcome::Agrees)
+            }
+            Event::Exit { pid, status } => {
+                self.report.process(*pid).status = Some(*status);
+                Ok(Outcome::Agrees)
+            }
+        }
+    }
+
+    /// The address space `space`, if an image of it came.
+    #[must_use]
+    pub fn space(&self, space: SpaceId) -> Option<&Mm> {
+        self.spaces.get(&space)
+    }
+
+    /// Makes the call of `record` on a copy of its space and writes the resulting map into
+    /// `maps`. True where the call came to the kernel's result.
+    #[must_use]
+    pub fn rehearse(&mut self, space: SpaceId, record: &CallRecord, maps: &mut String) -> bool {
+        let Some(mut mm) = self.spaces.get(&space).cloned() else { return false };
+        let outcome = play(&mut mm, &mut self.files, record);
+        maps.clear();
+        outcome == Outcome::Agrees && mm.write_maps(maps).is_ok()
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The figures so far, to add what only the caller knows (comparisons, differences).
+    pub fn report_mut(&mut self) -> &mut Report {
+        &mut self.report
+    }
+
+    /// The files that mappings of `space` stand on, as ids with the name the mirror knows.
+    pub fn file_names(&self, space: SpaceId) -> Vec<(u64, FileName)> {
+        let Some(mm) = self.spaces.get(&space) else { return Vec::new() };
+        let mut ids: Vec<u64> = mm
+            .iter()
+            .filter_map(|vma| vma.backing.file().map(|file| file.identity().0))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into_iter().filter_map(|id| Some((id, self.files.name(id)?))).collect()
+    }
+
+    fn mm(&mut self, space: SpaceId) -> Result<&mut Mm, MirrorError> {
+        self.spaces.get_mut(&space).ok_or(MirrorError::UnknownSpace(space))
+    }
+
+    fn take_image(&mut self, image: &Image) -> Result<(), MirrorError> {
+        let mm = image::build(image, &mut self.files)
+            .map_err(|source| MirrorError::Image { pid: image.pid, source })?;
+        let process = self.report.process(image.pid);
+        process.final_vmas = mm.len() as u64;
+        process.peak_vmas = process.peak_vmas.max(process.final_vmas);
+        process.program.clone_from(&image.program);
+        process.threads = process.threads.max(1);
+        match &image.cause {
+            Cause::Exec => process.execs += 1,
+            Cause::Unmodelled(name) => process.count_reseed(name),
+            Cause::Difference => {}
+        }
+        self.spaces.insert(image.space, mm);
+        Ok(())
+    }
+
+    fn join(&mut self, pid: i32, by: i32) {
+        let program = self.report.process(by).program.clone();
+        let process = self.report.process(pid);
+        process.threads += 1;
+        if process.program.is_empty() {
+            process.program = program;
+        }
+    }
+
+    fn fork(
+        &mut self,
+        parent: SpaceId,
+        parent_pid: i32,
+        child: SpaceId,
+        pid: i32,
+        faulted: &[Range],
+    ) -> Result<(), MirrorError> {
+        let mm = self.mm(parent)?;
+        note_faulted(mm, faulted);
+        let copy = mm
+            .fork()
+            .map_err(|error| MirrorError::Fork { pid: parent_pid, reason: error.to_string() })?;
+        let vmas = copy.len() as u64;
+        self.spaces.insert(child, copy);
+        self.join(pid, parent_pid);
+        let process = self.report.process(pid);
+        process.final_vmas = vmas;
+        process.peak_vmas = process.peak_vmas.max(vmas);
+        Ok(())
+    }
+
+    fn call(&mut self, record: &CallRecord) -> Result<Outcome, MirrorError> {
+        let process = self.report.process(record.pid);
+        process.count_call(record.call.name());
+        if record.facts.drawn.is_some() {
+            process.drawn_addresses += 1;
+        }
+        if !record.facts.faulted_during.is_empty() || !record.facts.faulted_after.is_empty() {
+            process.fault_races += 1;
+        }
+        let mm = self.spaces.get_mut(&record.space).ok_or(MirrorError::UnknownSpace(record.space))?;
+        let before = *mm.counters();
+        let outcome = play(mm, &mut self.files, record);
+        let after = *mm.counters();
+        let vmas = mm.len() as u64;
+        process.merges += after.merges.total() - before.merges.total();
+        process.splits += after.splits - before.splits;
+        process.final_vmas = vmas;
+        process.peak_vmas = process.peak_vmas.max(vmas);
+        if let Outcome::Result(_) = outcome {
+            process.differences += 1;
+        }
+        Ok(outcome)
+    }
+
+    fn grew(&mut self, space: SpaceId, from: u64, to: u64) -> Result<Outcome, MirrorError> {
+        let mm = self.mm(space)?;
+        let grown = mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok();
+        Ok(if grown { Outcome::Agrees } else { Outcome::Unmodelled("stack growth".to_owned()) })
+    }
+
+    fn compare_recorded(
+        &mut self,
+        space: SpaceId,
+        pid: i32,
+        text: &str,
+    ) -> Result<Outcome, MirrorError> {
+        let mut ours = String::with_capacity(text.len());
+        self.write_maps(space, &mut ours)?;
+        let process = self.report.process(pid);
+        process.comparisons += 1;
+        let Some(difference) = MapDifference::between(&ours, text) else {
+            return Ok(Outcome::Agrees);
+        };
+        process.differences += 1;
+        Ok(Outcome::Map(difference))
+    }
+
+    /// The map of `space` as `/proc/PID/maps` would show it, into `out`, which is emptied
+    /// first.
+    ///
+    /// # Errors
+    /// [`MirrorError::UnknownSpace`].
+    pub fn write_maps(&self, space: SpaceId, out: &mut String) -> Result<(), MirrorError> {
+        let mm = self.spaces.get(&space).ok_or(MirrorError::UnknownSpace(space))?;
+        out.clear();
+        // Writing to a String cannot fail.
+        let _ = mm.write_maps(out);
+        Ok(())
+    }
+}
+
+/// One call with its facts, in the order in which the kernel had them.
+fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Outcome {
+    if let Some(limits) = record.facts.limits {
+        mm.config_mut().limits = limits;
+    }
+    if let Some(capabilities) = record.facts.capabilities {
+        mm.config_mut().capabilities = capabilities;
+    }
+    note_faulted(mm, &record.facts.faulted);
+    note_faulted(mm, &record.facts.faulted_during);
+    let outcome = dispatch::call(mm, files, record);
+    note_faulted(mm, &record.facts.faulted_after);
+    outcome
+}
+
+/// Tells `mm` that the mappings in `ranges` hold anonymous pages.
+fn note_faulted(mm: &mut Mm, ranges: &[Range]) {
+    for range in ranges {
+        mm.note_faulted(range.start);
+    }
+}
