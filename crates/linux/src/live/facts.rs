@@ -120,14 +120,22 @@ impl Live<'_> {
         low && self.mirror.space(SpaceId(who.mm.0)).is_some_and(|mm| mm.config().randomize)
     }
 
+    /// All mappings that held no anonymous page so far.
+    pub(super) fn unfaulted(&self, who: Task) -> Vec<AddrRange> {
+        let mut ranges = Vec::new();
+        if let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) {
+            mm.unfaulted_near(AddrRange::new(0, mm.config().task_size), &mut ranges);
+        }
+        ranges
+    }
+
     /// Mappings that the kernel's decision may look at and that held no anonymous page so far.
-    fn concerned(&mut self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
+    fn concerned(&self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
+        if call.touches_whole_map() {
+            return self.unfaulted(who);
+        }
         let mut ranges = Vec::new();
         let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else { return ranges };
-        if call.touches_whole_map() {
-            mm.unfaulted_near(AddrRange::new(0, mm.config().task_size), &mut ranges);
-            return ranges;
-        }
         let mut spans: Vec<AddrRange> = call
             .spans()
             .iter()

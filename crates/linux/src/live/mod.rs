@@ -26,7 +26,7 @@ pub use policy::Check;
 
 use crate::call::Call;
 use crate::event::{CallRecord, Cause, Event, Facts, Moment, Range, SpaceId, Start, Status};
-use crate::mirror::{MapDifference, Mirror, MirrorError, Outcome, Releases, ResultDifference};
+use crate::mirror::{MapDifference, Mirror, Outcome, Releases, ResultDifference};
 use crate::procfs::files::FileTable;
 use crate::procfs::machine::Machine;
 use crate::procfs::maps::MapsText;
@@ -331,10 +331,9 @@ impl Observer for Live<'_> {
     }
 
     fn forked(&mut self, parent: &mut Stopped<'_>, child: Task, _kind: ForkKind) -> Decision {
-        let who = parent.task();
-        let pending = self.spaces.get_mut(&who.mm).and_then(|space| space.pending.remove(&who.tid));
-        let Some(pending) = pending else { return Ok(Verdict::Continue) };
-        self.finish_fork(who, child, pending)?;
+        if self.follows(parent.task().mm) {
+            self.copy_space(parent.task(), child)?;
+        }
         Ok(Verdict::Continue)
     }
 
@@ -428,18 +427,12 @@ impl Live<'_> {
         Ok(())
     }
 
-    fn finish_fork(
-        &mut self,
-        parent: Task,
-        child: Task,
-        pending: Pending,
-    ) -> Result<(), tracer::ObserverError> {
+    /// Starts the mirror of a copy. It stands still since it was made, so the anonymous pages
+    /// in it are those that its parent had at that moment.
+    fn copy_space(&mut self, parent: Task, child: Task) -> Result<(), tracer::ObserverError> {
         let copy = Space::open(child);
-        // The copy stands still: pages that another thread of the parent wrote to while the
-        // fork ran show in it.
-        let mut faulted = pending.facts.faulted;
-        faulted.extend(copy.anonymous(&pending.clean).into_iter().map(Range::from));
-        faulted.sort_unstable_by_key(|range| range.start);
+        let clean = self.unfaulted(parent);
+        let faulted = copy.anonymous(&clean).into_iter().map(Range::from).collect();
         self.spaces.insert(child.mm, copy);
         let forked = Event::Fork {
             parent: SpaceId(parent.mm.0),
@@ -448,16 +441,7 @@ impl Live<'_> {
             pid: child.tgid.as_raw(),
             faulted,
         };
-        match self.apply(&forked) {
-            Ok(_) => Ok(()),
-            Err(error) => match error.downcast_ref::<MirrorError>() {
-                // Its parent is not mirrored: neither is the copy.
-                Some(MirrorError::UnknownSpace(_)) => {
-                    self.spaces.remove(&child.mm);
-                    Ok(())
-                }
-                _ => Err(error),
-            },
-        }
+        let _agrees = self.apply(&forked)?;
+        Ok(())
     }
 }

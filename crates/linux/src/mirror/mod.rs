@@ -21,6 +21,7 @@ pub use file::Releases;
 use file::FileBook;
 pub use image::ImageError;
 
+use crate::call::Call;
 use crate::event::{CallRecord, Cause, Event, Image, Range, SpaceId};
 use crate::procfs::files::FileName;
 use crate::report::Report;
@@ -206,6 +207,7 @@ impl Mirror {
         let vmas = copy.len() as u64;
         self.spaces.insert(child, copy);
         self.join(pid, parent_pid);
+        self.report.process(parent_pid).count_call(Call::Fork.name());
         let process = self.report.process(pid);
         process.final_vmas = vmas;
         process.peak_vmas = process.peak_vmas.max(vmas);
