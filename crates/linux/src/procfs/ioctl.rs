@@ -15,14 +15,15 @@ use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
-use libc::{c_int, c_long};
+use libc::{Ioctl, c_int, c_long};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 /// Request number of `_IOWR('f', nr, T)`.
-const fn iowr_f<T>(nr: u8) -> c_ulong {
+const fn iowr_f<T>(nr: u8) -> Ioctl {
     // Direction (read and write), size, type, number: the layout of asm-generic.
-    (3 << 30) | ((size_of::<T>() as c_ulong) << 16) | ((b'f' as c_ulong) << 8) | nr as c_ulong
+    let number = (3 << 30) | ((size_of::<T>() as u32) << 16) | ((b'f' as u32) << 8) | nr as u32;
+    number as Ioctl
 }
 
 /// Categories of a page in a page-map scan (`PAGE_IS_*`).
@@ -62,7 +63,7 @@ struct PmScanArg {
     return_mask: u64,
 }
 
-const PAGEMAP_SCAN: c_ulong = iowr_f::<PmScanArg>(16);
+const PAGEMAP_SCAN: Ioctl = iowr_f::<PmScanArg>(16);
 
 /// Which pages a scan reports: those where `categories ^ inverted` has all of `all` and at
 /// least one of `any`.
@@ -122,7 +123,7 @@ pub(super) struct ProcmapQuery {
     build_id_addr: u64,
 }
 
-const PROCMAP_QUERY: c_ulong = iowr_f::<ProcmapQuery>(17);
+const PROCMAP_QUERY: Ioctl = iowr_f::<ProcmapQuery>(17);
 
 /// `ioctl(PROCMAP_QUERY)`: the mapping at `addr` or, with the flag
 /// `PROCMAP_QUERY_COVERING_OR_NEXT_VMA` in `query_flags`, after it. The name, with a final

@@ -14,16 +14,18 @@
 //! | page written in a private mapping, also if fork shares it, also if it is `PROT_NONE` now | yes |
 //! | such a page swapped out or under migration | yes |
 //! | guard marker, write-protection marker | no |
-//! | memory without page descriptors (`[vvar]`, device memory) | no |
+//! | memory without page descriptors mapped between ordinary pages (DAX) | no |
+//! | anything in a mapping with the flag `pf` (`[vvar]`, device memory) | no: the kernel does not look, and such mappings never merge |
 //!
 //! # How
 //!
 //! `PAGEMAP_SCAN` (Linux 6.7) walks the page tables in the kernel and stops at the first page
-//! that passes a filter. The filter cannot express the last two rows, so a hit is confirmed
-//! by its page-map entry: bit 56 (mapped once) is only ever set for a page with a descriptor.
-//! Where it is clear (a page that fork shares), the frame's flags decide if they are visible
-//! (`CAP_SYS_ADMIN`), and else the counts in smaps, which are exact for whole mappings.
-//! Older kernels: every page-map entry of the range is read and judged by the same rule.
+//! that passes a filter. The filter cannot tell DAX memory, swapped pages and markers apart
+//! in every kernel, so a hit is confirmed by its page-map entry: bit 56 (mapped once) is only
+//! ever set for a page with a descriptor. Where it is clear (a page that fork shares), the
+//! frame's flags decide if they are visible (`CAP_SYS_ADMIN`), and else the counts in smaps,
+//! which are exact for whole mappings. Older kernels: every page-map entry of the range is
+//! read and judged by the same rule.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
@@ -90,9 +92,11 @@ impl AnonScan {
     /// Whether `start..end` (bytes, page aligned, `end` exclusive) holds an anonymous page.
     /// Unmapped parts hold none.
     ///
-    /// Cost: one ioctl that stops at the first hit. Ranges without page tables are skipped
-    /// 2 MiB (and more) at a time, so that large untouched reservations cost next to nothing;
-    /// resident file pages have to be looked at one by one.
+    /// Cost: one ioctl of about 0.7 µs that stops at the first hit (then 2 µs). Ranges
+    /// without page tables are skipped 2 MiB and more at a time: 1 GiB of untouched reservation
+    /// costs no more than one page. Resident file pages and zero pages are looked at one by
+    /// one, 7 ns (2 MiB: 12 µs) to 15 ns each: a private file mapping that was never writable
+    /// holds no anonymous page, so better not ask about it.
     ///
     /// Exact for ranges that consist of whole mappings. For part of a mapping it may say
     /// "yes" because of a page in the mapping's other part, only where the page found was

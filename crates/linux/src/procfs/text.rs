@@ -42,6 +42,21 @@ pub(super) fn read_small(pid: Pid, name: &'static str) -> Result<Vec<u8>, Error>
     std::fs::read(format!("/proc/{pid}/{name}")).map_err(|source| Error::of(pid, name, source))
 }
 
+/// In [`HEX_DIGIT`]: not a digit.
+const NO_DIGIT: u8 = 0xff;
+
+/// Value of each byte as a lower-case hexadecimal digit. A table, because addresses are most
+/// of a maps line and digits and letters alternate too wildly for a branch to be predicted.
+const HEX_DIGIT: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
 /// A cursor over one line of text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a> {
@@ -60,11 +75,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Consumes one byte if it is `byte`.
+    #[inline]
     pub(super) fn expect(&mut self, byte: u8) -> Option<()> {
         (*self.line.get(self.at)? == byte).then(|| self.at += 1)
     }
 
     /// Consumes `N` bytes.
+    #[inline]
     pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
         let taken = self.line.get(self.at..self.at + N)?.try_into().ok()?;
         self.at += N;
@@ -72,27 +89,29 @@ impl<'a> Cursor<'a> {
     }
 
     /// Consumes a lower-case hexadecimal number of 1 to 16 digits.
+    #[inline]
     pub(super) fn hex(&mut self) -> Option<u64> {
-        self.number(16, |byte| match byte {
-            b'0'..=b'9' => Some(byte - b'0'),
-            b'a'..=b'f' => Some(byte - b'a' + 10),
-            _ => None,
-        })
+        let mut value = 0_u64;
+        let mut nr_digits = 0;
+        for &byte in &self.line[self.at..] {
+            let digit = HEX_DIGIT[usize::from(byte)];
+            if digit == NO_DIGIT {
+                break;
+            }
+            value = (value << 4) | u64::from(digit);
+            nr_digits += 1;
+        }
+        self.at += nr_digits;
+        (1..=16).contains(&nr_digits).then_some(value)
     }
 
     /// Consumes a decimal number that fits 64 bits.
-    pub(super) fn decimal(&mut self) -> Option<u64> {
-        self.number(10, |byte| {
-            byte.is_ascii_digit().then(|| byte.wrapping_sub(b'0'))
-        })
-    }
-
     #[inline]
-    fn number(&mut self, base: u64, digit: impl Fn(u8) -> Option<u8>) -> Option<u64> {
+    pub(super) fn decimal(&mut self) -> Option<u64> {
         let first = self.at;
         let mut value = 0_u64;
-        while let Some(found) = self.line.get(self.at).copied().and_then(&digit) {
-            value = value.checked_mul(base)?.checked_add(u64::from(found))?;
+        while let Some(byte @ b'0'..=b'9') = self.line.get(self.at) {
+            value = value.checked_mul(10)?.checked_add(u64::from(byte - b'0'))?;
             self.at += 1;
         }
         (self.at > first).then_some(value)

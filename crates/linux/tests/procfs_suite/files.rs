@@ -265,6 +265,21 @@ fn names_follow_renames_and_unlinks() {
 }
 
 #[test]
+fn a_descriptor_is_never_the_description_that_exec_mapped() {
+    let temp = TempFile::new("exec");
+    let file = File::open(&temp.path).unwrap();
+    let area = Area::private_file(PAGE, PROT_READ, &file);
+    let mut table = FileTable::new();
+    let mapped = table.identify_mapping(Pid::this(), area.start(), area.end());
+    let mapped = mapped.unwrap().unwrap();
+    let opened = table
+        .identify(Pid::this(), file.as_raw_fd())
+        .unwrap()
+        .unwrap();
+    assert!(opened.is_new && opened.id != mapped.id);
+}
+
+#[test]
 fn mapped_files_are_described_without_a_descriptor() {
     let temp = TempFile::new("mapped");
     let file = File::open(&temp.path).unwrap();
@@ -278,6 +293,15 @@ fn mapped_files_are_described_without_a_descriptor() {
         (FileKind::Regular, PAGE as u64)
     );
     assert_as_mapped(&facts, &area);
+    let shared = [
+        (temp.open(), true),
+        (File::open(&temp.path).unwrap(), false),
+    ];
+    for (file, writable) in shared {
+        let area = Area::shared_file(PAGE, PROT_READ, &file);
+        let facts = map_files_facts(Pid::this(), area.start(), area.end());
+        assert_eq!(facts.unwrap().unwrap().writable, writable);
+    }
     let unprivileged = std::thread::spawn(move || {
         const CAP_SYS_ADMIN: u32 = 21;
         const CAP_CHECKPOINT_RESTORE: u32 = 40;
@@ -286,7 +310,6 @@ fn mapped_files_are_described_without_a_descriptor() {
         map_files_facts(Pid::this(), start, end).unwrap().unwrap()
     });
     assert_eq!(unprivileged.join().unwrap(), facts);
-    // The file is not busy: it may be opened for writing and executed.
     let mut table = FileTable::new();
     let held = table
         .identify_mapping(Pid::this(), start, end)

@@ -91,6 +91,36 @@ fn the_descriptor_follows_changes_and_ends_with_the_process() {
 }
 
 #[test]
+fn the_descriptor_ends_with_the_address_space_at_an_exec() {
+    use std::process::{Command, Stdio};
+    let script = "read go; exec sleep 60";
+    let mut shell = Command::new("sh");
+    let mut shell = shell
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(shell.id() as i32);
+    let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    while comm() != "sh\n" {
+        std::thread::yield_now();
+    }
+    let maps = MapsFile::open(pid).unwrap();
+    let mut text = MapsText::new();
+    maps.read(&mut text).unwrap();
+    std::io::Write::write_all(&mut shell.stdin.take().unwrap(), b"go\n").unwrap();
+    while comm() != "sleep\n" {
+        std::thread::yield_now();
+    }
+    let old = maps.read(&mut text);
+    let new = MapsText::of(pid);
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+    assert!(old.unwrap_err().is_gone());
+    assert!(new.unwrap().lines().count() > 5);
+}
+
+#[test]
 fn queries_find_covering_next_and_none() {
     let area = Area::anonymous(3 * PAGE, PROT_READ);
     area.protect_part(PAGE, PAGE, PROT_NONE);

@@ -5,10 +5,11 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use libc::{MS_NOEXEC, MS_PRIVATE, MS_REC, PROT_READ, c_ulong};
-use vmaple_linux::procfs::files::FileKind;
+use vmaple_linux::procfs::files::{DeviceNumber, FileKind};
 
 use crate::area::{Area, PAGE};
 use crate::files::{assert_as_mapped, facts_of};
@@ -47,23 +48,36 @@ fn with_own_mounts(label: &str, work: impl FnOnce(&Path) + Send + 'static) {
 #[test]
 fn overlay_files_are_described_as_maps_prints_them() {
     with_own_mounts("overlay", |folder| {
-        for name in ["lower", "upper", "work", "merged"] {
+        for name in ["upper", "work", "merged"] {
             std::fs::create_dir(folder.join(name)).unwrap();
         }
-        std::fs::write(folder.join("lower/file"), [1; PAGE]).unwrap();
-        let shown = folder.display();
-        let options = format!("lowerdir={shown}/lower,upperdir={shown}/upper,workdir={shown}/work");
+        // On another filesystem than the upper folder: then `stat` gives a device of its own
+        // for files of the lower one.
+        let lower = folder.with_extension("lower");
+        std::fs::create_dir_all(&lower).unwrap();
+        std::fs::write(lower.join("file"), [1; PAGE]).unwrap();
+        let (shown, lower) = (folder.display(), lower.display());
+        let options =
+            format!("xino=off,lowerdir={lower},upperdir={shown}/upper,workdir={shown}/work");
         if let Err(error) = mount("overlay", &folder.join("merged"), 0, &options) {
             return eprintln!("skipped: no overlay here ({error})");
         }
         std::fs::write(folder.join("merged/new"), [1; PAGE]).unwrap();
+        let mut nr_different = 0;
         for name in ["merged/file", "merged/new"] {
             let file = File::open(folder.join(name)).unwrap();
             let area = Area::private_file(PAGE, PROT_READ, &file);
             let facts = facts_of(file.as_raw_fd());
             assert_eq!(facts.kind, FileKind::Regular);
             assert_as_mapped(&facts, &area);
+            let DeviceNumber { major, minor } = facts.device;
+            let device = nix::sys::stat::makedev(u64::from(major), u64::from(minor));
+            nr_different += usize::from(file.metadata().unwrap().dev() != device);
         }
+        assert_ne!(
+            nr_different, 0,
+            "`stat` agrees with maps: this test shows nothing"
+        );
     });
 }
 

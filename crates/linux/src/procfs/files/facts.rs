@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -29,6 +29,7 @@ use crate::procfs::ioctl::{self, ScratchPage};
 use crate::procfs::machine;
 use crate::procfs::maps::MapsFile;
 use crate::procfs::query::Mapping;
+use crate::procfs::smaps;
 
 /// A device's two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -221,9 +222,14 @@ fn name_by_mapping(fd: BorrowedFd<'_>) -> FileName {
 /// Facts of the file mapped at exactly `start..end` (bytes) in process `pid`; `None` if that
 /// is no file mapping. Does not keep the file busy.
 ///
-/// Readable and writable are those of the mapped description. Without
-/// `CAP_CHECKPOINT_RESTORE` (or `CAP_SYS_ADMIN`) the file is found by its path instead; a
-/// deleted or replaced file then gives only what maps prints, with kind
+/// The access of the description that was mapped is not to be had in full. `readable` is
+/// true, since nothing else can be mapped. `writable` is exact for shared mappings, and false
+/// for private ones, where no memory call asks for it. (The permission bits of the links in
+/// /proc/TID/map_files seem to tell it, but the kernel keeps them when another file comes to
+/// be mapped at the same range.)
+///
+/// Without `CAP_CHECKPOINT_RESTORE` (or `CAP_SYS_ADMIN`) the file is found by its path
+/// instead; a deleted or replaced file then gives only what maps prints, with kind
 /// [`FileKind::SharedMemory`] for the names of shared memory and [`FileKind::Regular`]
 /// otherwise, and magic and size 0.
 ///
@@ -239,33 +245,22 @@ pub(super) fn open_mapped(
     start: u64,
     end: u64,
 ) -> Result<Option<(FileFacts, Option<OwnedFd>)>, Error> {
-    let link = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
-    let mode = match std::fs::symlink_metadata(&link) {
-        Ok(found) => found.mode(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let alive = Path::new(&format!("/proc/{pid}")).exists();
-            return if alive {
-                Ok(None)
-            } else {
-                Err(Error::Gone {
-                    pid,
-                    what: "map_files",
-                })
-            };
-        }
-        Err(source) => return Err(Error::of(pid, "map_files", source)),
+    let found = MapsFile::open(pid)?.mapping_at(start)?;
+    let is_file = |mapping: &Mapping| {
+        (mapping.start, mapping.end) == (start, end)
+            && (mapping.major, mapping.minor, mapping.inode) != (0, 0, 0)
     };
-    let Some(mapping) = MapsFile::open(pid)?.mapping_at(start)? else {
+    let Some(mapping) = found.filter(is_file) else {
         return Ok(None);
     };
+    let link = PathBuf::from(format!("/proc/{pid}/map_files/{start:x}-{end:x}"));
     let path = open_path(&link)
         .or_else(|_| open_same_file(&link, &mapping))
         .ok();
-    // The link's permission bits are the access of the mapped description.
-    let flags = match (mode & 0o400 != 0, mode & 0o200 != 0) {
-        (true, true) => OFlag::O_RDWR,
-        (false, true) => OFlag::O_WRONLY,
-        _ => OFlag::O_RDONLY,
+    let flags = if mapping.perms[3] == b's' && may_write(pid, start, end)? {
+        OFlag::O_RDWR
+    } else {
+        OFlag::O_RDONLY
     };
     let known = path
         .as_ref()
@@ -273,6 +268,14 @@ pub(super) fn open_mapped(
     let mut facts = known.unwrap_or_else(|| facts_of_name(&mapping, flags));
     facts.set_mapping(&mapping);
     Ok(Some((facts, path)))
+}
+
+/// Whether a shared mapping may be made writable: only if its description is open for
+/// writing.
+fn may_write(pid: Pid, start: u64, end: u64) -> Result<bool, Error> {
+    Ok(smaps::vm_flags_at(pid, start, end)?
+        .iter()
+        .any(|mapping| mapping.has("mw")))
 }
 
 /// Opens without reading or writing: keeps no file busy.
