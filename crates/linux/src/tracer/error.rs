@@ -74,6 +74,13 @@ impl Error {
 
     /// Explains why a ptrace request on our own child was refused.
     pub(super) fn ptrace(errno: Errno) -> Self {
+        if self_status("TracerPid:").is_some_and(|tracer| tracer != "0") {
+            return Self::PtraceRefused {
+                errno,
+                reason: "this process is itself being traced".to_owned(),
+                advice: "run it without the other tracer",
+            };
+        }
         let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
         let scope = scope.as_deref().map_or("", str::trim);
         let (reason, advice) = match scope {
@@ -131,6 +138,12 @@ impl Error {
 
 /// Whether somebody outside has put a filter on this process.
 fn under_a_filter() -> bool {
-    std::fs::read_to_string("/proc/self/status")
-        .is_ok_and(|status| status.lines().any(|line| line == "Seccomp:\t2"))
+    self_status("Seccomp:").is_some_and(|mode| mode == "2")
+}
+
+/// A field of what the kernel tells of the calling thread.
+fn self_status(name: &str) -> Option<String> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().to_owned())
 }

@@ -230,11 +230,24 @@ impl Tracer<'_> {
             .map(|(&tid, _)| tid)
             .collect();
         for tid in orphans {
-            if let Some(Unclaimed { stop, .. }) = self.unclaimed.remove(&tid) {
+            if !self.may_be_claimed(tid)
+                && let Some(Unclaimed { stop, .. }) = self.unclaimed.remove(&tid)
+            {
                 self.adopt(tid, stop)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether a task that might be the creator is on its way to say so: this tracer may be
+    /// what is slow.
+    fn may_be_claimed(&self, tid: Pid) -> bool {
+        let (own, parent) = (status_field(tid, "Tgid:"), status_field(tid, "PPid:"));
+        let forking = |phase| matches!(phase, Phase::InCall(call) if call.role != Role::Memory);
+        self.tasks.iter().any(|slot| {
+            let tgid = Some(slot.task.tgid);
+            (tgid == own || tgid == parent) && (forking(slot.phase) || sys::has_news(slot.task.tid))
+        })
     }
 
     fn adopt(&mut self, tid: Pid, stop: Stop) -> Step {
@@ -308,7 +321,12 @@ fn kinship_by_kernel(creator: Pid, child: Pid) -> Kinship {
 
 /// The process a task belongs to.
 fn thread_group(tid: Pid) -> Option<Pid> {
+    status_field(tid, "Tgid:")
+}
+
+/// A task id in what the kernel tells of a task.
+fn status_field(tid: Pid, name: &str) -> Option<Pid> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
-    tgid.trim().parse().ok().map(Pid::from_raw)
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    value.trim().parse().ok().map(Pid::from_raw)
 }
