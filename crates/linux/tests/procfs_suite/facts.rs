@@ -4,8 +4,11 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::Pid;
 use vmaple_linux::procfs::machine::{Machine, page_size};
 use vmaple_linux::procfs::maps::MapsText;
+use vmaple_linux::procfs::pagemap::AnonScan;
 use vmaple_linux::procfs::process::{Limits, Personality, Stat, Status};
+use vmaple_linux::procfs::smaps::vm_flags;
 
+use crate::area::drop_capability;
 use crate::child::Child;
 
 #[test]
@@ -42,6 +45,35 @@ fn the_dead_are_told_from_the_gone() {
     assert!(Limits::read(pid).unwrap_err().is_gone());
     assert!(Status::read(pid).unwrap_err().is_gone());
     assert!(Personality::read(pid).unwrap_err().is_gone());
+}
+
+#[test]
+fn a_refusal_names_the_process_and_the_remedy() {
+    // Each of them is enough to read: tracing, administration, performance monitoring.
+    const CAPABILITIES: [u32; 3] = [19, 21, 38];
+    let child = Child::fork(|| 0);
+    let pid = child.pid;
+    if Status::read(pid).unwrap().capabilities.effective == 0 {
+        return eprintln!(
+            "skipped: the child is no more privileged than a thread without one capability"
+        );
+    }
+    let refusals = std::thread::spawn(move || {
+        CAPABILITIES.map(drop_capability);
+        [
+            MapsText::of(pid).unwrap_err(),
+            vm_flags(pid).unwrap_err(),
+            AnonScan::open(pid, page_size()).unwrap_err(),
+        ]
+    });
+    for error in refusals.join().unwrap() {
+        assert!(error.is_denied(), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains(&pid.to_string()) && text.contains("CAP_SYS_PTRACE"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

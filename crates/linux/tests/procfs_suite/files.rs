@@ -343,6 +343,32 @@ fn without_descriptors_identity_is_a_guess_and_says_so() {
 }
 
 #[test]
+fn running_out_of_descriptors_gives_up_names_and_not_files() {
+    let (kept, asked) = (TempFile::new("kept"), TempFile::new("asked"));
+    // In a thread with descriptors of its own, so that no other test runs out of them.
+    let thread = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES).unwrap();
+        let (one, other) = (kept.open(), asked.open());
+        let mut table = FileTable::new();
+        let first = table.identify(gettid(), one.as_raw_fd()).unwrap().unwrap();
+        let mut ballast: Vec<File> = Vec::new();
+        // Twice where the first time only raised the limit.
+        while table.follows_name(first.id) && ballast.len() < 1 << 20 {
+            ballast.extend(std::iter::from_fn(|| one.try_clone().ok()));
+            let second = table
+                .identify(gettid(), other.as_raw_fd())
+                .unwrap()
+                .unwrap();
+            assert!(second.is_new && second.facts.name.to_string().contains("asked-"));
+            table.release(second.id);
+        }
+        assert!(!table.follows_name(first.id));
+        assert_eq!(table.name_now(first.id).unwrap(), &first.facts.name);
+    });
+    thread.join().unwrap();
+}
+
+#[test]
 fn facts_survive_json() {
     let facts = facts_of(File::open("/dev/null").unwrap().as_raw_fd());
     let json = serde_json::to_string(&facts).unwrap();

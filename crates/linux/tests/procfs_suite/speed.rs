@@ -3,10 +3,12 @@
 //! memory does not cost as much as looking at all of it.
 
 use std::hint::black_box;
+use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 use libc::{PROT_NONE, PROT_READ};
 use nix::unistd::Pid;
+use vmaple_linux::procfs::files::{FileTable, map_files_facts};
 use vmaple_linux::procfs::maps::{MapsFile, MapsText};
 use vmaple_linux::procfs::pagemap::AnonScan;
 use vmaple_linux::procfs::smaps::{vm_flags, vm_flags_at};
@@ -123,5 +125,25 @@ fn speed_of_pagemap() {
     }
     time("pagemap: open and close", 100, || {
         drop(AnonScan::open(Pid::this(), 4096).unwrap());
+    });
+}
+
+#[test]
+fn speed_of_files() {
+    let file = crate::pages::tempfile();
+    file.set_len(PAGE as u64).unwrap();
+    let fd = file.as_raw_fd();
+    let mut table = FileTable::new();
+    let id = table.identify(Pid::this(), fd).unwrap().unwrap().id;
+    time("files: identify a known description", 100, || {
+        black_box(table.identify(Pid::this(), fd).unwrap());
+    });
+    let name = time("files: name now", 1000, || {
+        black_box(table.name_now(id));
+    });
+    assert!(name < 1e6);
+    let area = Area::private_file(PAGE, PROT_READ, &file);
+    time("files: facts of a mapped file", 100, || {
+        black_box(map_files_facts(Pid::this(), area.start(), area.end()).unwrap());
     });
 }

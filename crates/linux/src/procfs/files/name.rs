@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::errno::Errno;
 use nix::fcntl::readlink;
+use nix::unistd::gettid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A path as /proc/TID/maps prints it: newlines become the four characters `\012`.
@@ -45,7 +46,8 @@ impl FileName {
     /// The current name of an open descriptor of ours, `O_PATH` ones included.
     /// `ENAMETOOLONG` for paths of a page and more.
     pub(super) fn of_descriptor(fd: BorrowedFd<'_>) -> Result<FileName, Errno> {
-        let link = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        // The thread's own: threads may have unshared their descriptors.
+        let link = format!("/proc/{}/fd/{}", gettid(), fd.as_raw_fd());
         let path = readlink(link.as_str())?;
         Ok(FileName(escape_newlines(&path.into_vec())))
     }
