@@ -1,2 +1,83 @@
-//! Placeholder header, rewritten by the first commit of the crate.
+//! A maple tree: a B-tree of ranges with one writer, lock-free readers and gap search.
+//!
+//! A [`MapleTree`] maps inclusive ranges of `u64` indices to entries the size of a pointer
+//! (`Arc<T>`, `Box<T>`, `&'static T`, small integers). Storing over a range overwrites what it
+//! meets; the tree finds entries, neighbours, and the lowest or highest gap of a size in
+//! O(log n). A [`SharedMapleTree`] is the same for many threads: readers take no lock and write
+//! nothing shared, and every store is one atomic step to them.
+//!
+//! # Examples
+//!
+//! ```
+//! use maple_tree::{MapleTree, Span};
+//! use std::sync::Arc;
+//!
+//! let mut extents: MapleTree<Arc<str_name::Name>> = MapleTree::new();
+//! # mod str_name { #[derive(Debug)] pub struct Name(pub &'static str); }
+//! extents.store(0x1000..=0x4fff, Arc::new(str_name::Name("text")))?;
+//! extents.store(0x8000..=0x8fff, Arc::new(str_name::Name("data")))?;
+//!
+//! let (span, entry) = extents.find(0x6000).expect("one more above");
+//! assert_eq!((span, entry.0), (Span::new(0x8000, 0x8fff), "data"));
+//! assert_eq!(extents.highest_gap(0x1000, 0x1000, 0..=0x8fff), Some(0x7000));
+//! assert_eq!(extents.lowest_gap(0x2000, 0x1000, 0..=u64::MAX), Some(0x5000));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Consistency
+//!
+//! * A lookup in a shared tree answers with an entry and its bounds as they were together at one
+//!   moment during the call.
+//! * An iteration never goes backwards, never repeats, and never misses an entry that was there
+//!   throughout.
+//! * A gap search never misses a gap that was there throughout; what it finds was empty when it
+//!   looked, and a writer may have filled it since.
+//!
+//! # Price
+//!
+//! A write builds new nodes for the path that changes and publishes them with one store, so it
+//! allocates (from a pool that it fills itself), and a shared tree keeps displaced nodes until
+//! readers have left. Memory is about 26 bytes per entry of a densely filled tree.
+//!
+//! # Limits
+//!
+//! 64-bit targets. No entry at more than one range, but a store into the middle of an entry
+//! duplicates it. `E::try_duplicate` and drops of entries are foreign code: if they panic, memory
+//! may leak, and the tree stays valid.
 #![no_std]
+
+extern crate alloc;
+#[cfg(any(test, loom))]
+extern crate std;
+
+mod config;
+mod core_tree;
+mod dump;
+mod entry;
+mod error;
+mod fixed_vec;
+mod gap;
+mod iter;
+mod link;
+mod node;
+mod nodes;
+mod reader;
+mod shared;
+mod span;
+mod tree;
+mod validate;
+mod write;
+
+pub use config::{Config, Fan, Gaps, NoGaps, Tracked, TracksGaps, Untracked};
+pub use dump::Dump;
+pub use entry::{ArcRef, Entry};
+pub use error::{AllocError, StoreError, WriteError};
+pub use iter::{Iter, IterRev};
+pub use reader::Reader;
+pub use shared::{SharedMapleTree, WriteGuard};
+pub use span::Span;
+pub use tree::MapleTree;
+pub use validate::{Census, Violation};
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("maple-tree needs a 64-bit target");

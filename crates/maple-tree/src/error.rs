@@ -1,0 +1,70 @@
+//! What can go wrong: no memory, an inverted range, an occupied one.
+
+use crate::span::Span;
+use core::fmt;
+
+/// The allocator refused; the tree is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AllocError;
+
+impl fmt::Display for AllocError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of memory; the tree is unchanged")
+    }
+}
+
+impl core::error::Error for AllocError {}
+
+/// Why a range was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteError {
+    /// The allocator refused.
+    Alloc(AllocError),
+    /// `first` is above `last`.
+    InvertedRange,
+    /// An insert met this entry's range.
+    Occupied(Span),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alloc(error) => error.fmt(f),
+            Self::InvertedRange => f.write_str("the range ends before it begins"),
+            Self::Occupied(span) => write!(f, "the range meets an entry at {span}"),
+        }
+    }
+}
+
+impl core::error::Error for WriteError {}
+
+impl From<AllocError> for WriteError {
+    fn from(error: AllocError) -> Self {
+        Self::Alloc(error)
+    }
+}
+
+/// A write that did not happen: hands the entry back. The tree is unchanged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StoreError<E> {
+    /// The entry that was to be stored.
+    pub entry: E,
+    /// Why it was not.
+    pub cause: WriteError,
+}
+
+impl<E> fmt::Debug for StoreError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E> fmt::Display for StoreError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl<E> core::error::Error for StoreError<E> {}

@@ -1,0 +1,68 @@
+//! A short vector on the stack, for paths: one element per level.
+//!
+//! # Safety
+//!
+//! The first `len` elements are initialized; every access is checked against `len`.
+#![expect(unsafe_code, reason = "keeps unused elements uninitialized")]
+
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+
+/// Up to `N` elements that need no drop.
+#[derive(Clone, Copy)]
+pub(crate) struct FixedVec<T: Copy, const N: usize> {
+    len: usize,
+    elements: [MaybeUninit<T>; N],
+}
+
+impl<T: Copy, const N: usize> FixedVec<T, N> {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self {
+            len: 0,
+            elements: [const { MaybeUninit::uninit() }; N],
+        }
+    }
+
+    /// A copy that moves only the used elements.
+    #[inline]
+    pub(crate) fn duplicate(&self) -> Self {
+        let mut copy = Self::new();
+        for element in self.iter() {
+            copy.push(*element);
+        }
+        copy
+    }
+
+    /// Appends; panics when full.
+    #[inline]
+    pub(crate) fn push(&mut self, element: T) {
+        self.elements[self.len].write(element);
+        self.len += 1;
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.len = self.len.checked_sub(1)?;
+        // SAFETY: It was below the old length, hence initialized.
+        Some(unsafe { self.elements[self.len].assume_init() })
+    }
+}
+
+impl<T: Copy, const N: usize> Deref for FixedVec<T, N> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: The first `len` elements are initialized.
+        unsafe { self.elements[..self.len].assume_init_ref() }
+    }
+}
+
+impl<T: Copy, const N: usize> DerefMut for FixedVec<T, N> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: The first `len` elements are initialized.
+        unsafe { self.elements[..self.len].assume_init_mut() }
+    }
+}

@@ -1,0 +1,316 @@
+//! The tree with one owner: reads by `&`, writes by `&mut`.
+//!
+//! # Safety
+//!
+//! A write has `&mut self`, so no reader exists: what it displaces is freed at once.
+#![expect(unsafe_code, reason = "frees what a write displaces")]
+
+use crate::config::{Config, Gaps, TracksGaps};
+use crate::core_tree::CoreTree;
+use crate::entry::Entry;
+use crate::error::{AllocError, StoreError, WriteError};
+use crate::iter::{Iter, IterRev};
+use crate::reader::Reader;
+use crate::span::Span;
+use crate::validate::{self, Violation};
+use crate::write::Writer;
+use core::fmt;
+use core::ptr;
+
+/// A map from ranges of indices to entries, owned by whoever may write it.
+///
+/// Each index of `0..=u64::MAX` holds at most one entry. Storing overwrites; equal neighbours
+/// stay apart; empty neighbours merge. Ranges include both ends. For readers beside a writer see
+/// [`SharedMapleTree`](crate::SharedMapleTree).
+///
+/// # Examples
+///
+/// ```
+/// use maple_tree::{MapleTree, Span};
+///
+/// let mut tree: MapleTree<u32> = MapleTree::new();
+/// tree.store(10..=29, 1)?;
+/// tree.store(20..=24, 2)?;
+/// assert_eq!(tree.load(12), Some((Span::new(10, 19), 1)));
+/// assert_eq!(tree.find(30), None);
+/// assert_eq!(tree.lowest_gap(5, 1, 10..=100), Some(30));
+/// let all: Vec<_> = tree.iter().map(|(span, value)| (span.first, span.last, value)).collect();
+/// assert_eq!(all, [(10, 19, 1), (20, 24, 2), (25, 29, 1)]);
+/// # Ok::<(), maple_tree::StoreError<u32>>(())
+/// ```
+pub struct MapleTree<E: Entry, C: Config = Gaps> {
+    core: CoreTree<E, C>,
+}
+
+// SAFETY: The tree owns its entries; sending it sends them.
+unsafe impl<E: Entry + Send, C: Config> Send for MapleTree<E, C> {}
+// SAFETY: `&self` only reads: it lends entries and copies them, which is sharing them.
+unsafe impl<E: Entry + Sync, C: Config> Sync for MapleTree<E, C> {}
+
+impl<E: Entry, C: Config> Default for MapleTree<E, C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Entry, C: Config> MapleTree<E, C> {
+    /// A tree without entries; allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            core: CoreTree::new(),
+        }
+    }
+
+    pub(crate) fn from_core(core: CoreTree<E, C>) -> Self {
+        Self { core }
+    }
+
+    pub(crate) fn into_core(self) -> CoreTree<E, C> {
+        self.core
+    }
+
+    fn writer(&mut self) -> Writer<'_, E, C> {
+        Writer {
+            root: &self.core.root,
+            nodes: &mut self.core.nodes,
+        }
+    }
+
+    /// Frees what the last write displaced, but for the word `spared`.
+    #[inline]
+    fn free_displaced(&mut self, spared: *mut ()) {
+        // SAFETY: `&mut self` means that there is no reader, and the write is over.
+        unsafe { self.core.nodes.free_retired(spared) };
+    }
+
+    /// Stores `entry` over a range, whatever was there. Entries that reach out of the range keep
+    /// their rest; one that is split in its middle is duplicated.
+    ///
+    /// O(log n + entries displaced).
+    ///
+    /// # Errors
+    ///
+    /// For an inverted range, or without memory: hands the entry back, the tree is unchanged.
+    #[inline]
+    #[doc(alias = "mtree_store_range")]
+    #[doc(alias = "mas_store")]
+    pub fn store(&mut self, range: impl Into<Span>, entry: E) -> Result<(), StoreError<E>> {
+        let outcome = self.writer().store(range.into(), entry);
+        self.free_displaced(ptr::null_mut());
+        outcome
+    }
+
+    /// Stores `entry` over a range that is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`store`](Self::store), and [`WriteError::Occupied`] with the range of the first entry
+    /// in the way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maple_tree::{MapleTree, Span, WriteError};
+    ///
+    /// let mut tree: MapleTree<u32> = MapleTree::new();
+    /// tree.insert(4..=7, 1).expect("empty");
+    /// let refused = tree.insert(7..=9, 2).expect_err("7 is taken");
+    /// assert_eq!(refused.cause, WriteError::Occupied(Span::new(4, 7)));
+    /// ```
+    #[doc(alias = "mtree_insert_range")]
+    pub fn insert(&mut self, range: impl Into<Span>, entry: E) -> Result<(), StoreError<E>> {
+        let outcome = self.writer().insert(range.into(), entry);
+        self.free_displaced(ptr::null_mut());
+        outcome
+    }
+
+    /// Removes the entry at `index` with its whole range, and hands it back.
+    ///
+    /// # Errors
+    ///
+    /// Without memory; the tree is unchanged.
+    #[doc(alias = "mtree_erase")]
+    #[doc(alias = "mas_erase")]
+    pub fn erase(&mut self, index: u64) -> Result<Option<(Span, E)>, AllocError> {
+        let Some((span, raw)) = self.writer().erase(index)? else {
+            return Ok(None);
+        };
+        self.free_displaced(raw.as_ptr());
+        // SAFETY: The word was displaced by this write and spared just now: it is ours.
+        Ok(Some((span, unsafe { E::from_raw(raw) })))
+    }
+
+    /// Empties a range. Entries that reach out of it keep their rest.
+    ///
+    /// # Errors
+    ///
+    /// For an inverted range, or without memory; the tree is unchanged.
+    pub fn clear(&mut self, range: impl Into<Span>) -> Result<(), WriteError> {
+        let outcome = self.writer().clear(range.into());
+        self.free_displaced(ptr::null_mut());
+        outcome
+    }
+
+    /// Removes everything; cannot fail.
+    #[doc(alias = "mtree_destroy")]
+    pub fn clear_all(&mut self) {
+        *self = Self::new();
+    }
+
+    /// A copy with the same structure, in one pass; every entry is duplicated.
+    ///
+    /// # Errors
+    ///
+    /// Without memory.
+    #[doc(alias = "mtree_dup")]
+    pub fn duplicate(&self) -> Result<Self, AllocError> {
+        Ok(Self::from_core(CoreTree::copy_of(self.reader())?))
+    }
+
+    /// The reading half, for as long as the borrow: it forbids writing, so no read section is
+    /// needed.
+    #[inline]
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_, E, C> {
+        // SAFETY: While `self` is borrowed, no write happens and nothing is freed.
+        unsafe { Reader::new(&self.core.root) }
+    }
+
+    /// See [`Reader::is_empty`].
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.reader().is_empty()
+    }
+
+    /// See [`Reader::get`].
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: u64) -> Option<E::Ref<'_>> {
+        self.reader().get(index)
+    }
+
+    /// See [`Reader::load`].
+    #[inline]
+    #[must_use]
+    pub fn load(&self, index: u64) -> Option<(Span, E::Ref<'_>)> {
+        self.reader().load(index)
+    }
+
+    /// See [`Reader::range_at`].
+    #[inline]
+    #[must_use]
+    pub fn range_at(&self, index: u64) -> (Span, Option<E::Ref<'_>>) {
+        self.reader().range_at(index)
+    }
+
+    /// See [`Reader::find`].
+    #[inline]
+    #[must_use]
+    pub fn find(&self, index: u64) -> Option<(Span, E::Ref<'_>)> {
+        self.reader().find(index)
+    }
+
+    /// See [`Reader::find_rev`].
+    #[inline]
+    #[must_use]
+    pub fn find_rev(&self, index: u64) -> Option<(Span, E::Ref<'_>)> {
+        self.reader().find_rev(index)
+    }
+
+    /// See [`Reader::next`].
+    #[must_use]
+    pub fn next(&self, span: Span) -> Option<(Span, E::Ref<'_>)> {
+        self.reader().next(span)
+    }
+
+    /// See [`Reader::prev`].
+    #[must_use]
+    pub fn prev(&self, span: Span) -> Option<(Span, E::Ref<'_>)> {
+        self.reader().prev(span)
+    }
+
+    /// See [`Reader::iter`].
+    pub fn iter(&self) -> Iter<'_, E, C> {
+        self.reader().iter()
+    }
+
+    /// See [`Reader::iter_from`].
+    #[must_use]
+    pub fn iter_from(&self, index: u64) -> Iter<'_, E, C> {
+        self.reader().iter_from(index)
+    }
+
+    /// See [`Reader::range`].
+    #[must_use]
+    pub fn range(&self, range: impl Into<Span>) -> Iter<'_, E, C> {
+        self.reader().range(range)
+    }
+
+    /// See [`Reader::iter_rev`].
+    #[must_use]
+    pub fn iter_rev(&self) -> IterRev<'_, E, C> {
+        self.reader().iter_rev()
+    }
+
+    /// See [`Reader::iter_rev_from`].
+    #[must_use]
+    pub fn iter_rev_from(&self, index: u64) -> IterRev<'_, E, C> {
+        self.reader().iter_rev_from(index)
+    }
+
+    /// Checks every invariant of the structure. O(n).
+    ///
+    /// # Errors
+    ///
+    /// The first violation found.
+    #[doc(alias = "mt_validate")]
+    pub fn validate(&self) -> Result<(), Violation> {
+        validate::validate(self.reader())
+    }
+
+    /// Counts nodes and levels. O(n).
+    #[must_use]
+    pub fn census(&self) -> validate::Census {
+        validate::census(self.reader())
+    }
+
+    /// The structure as text: see [`Dump`](crate::Dump).
+    #[must_use]
+    #[doc(alias = "mt_dump")]
+    pub fn dump(&self) -> crate::dump::Dump<'_, E, C> {
+        crate::dump::Dump::new(self.reader())
+    }
+}
+
+impl<E: Entry, C: TracksGaps> MapleTree<E, C> {
+    /// See [`Reader::lowest_gap`].
+    #[must_use]
+    pub fn lowest_gap(&self, size: u64, align: u64, limits: impl Into<Span>) -> Option<u64> {
+        self.reader().lowest_gap(size, align, limits)
+    }
+
+    /// See [`Reader::highest_gap`].
+    #[must_use]
+    pub fn highest_gap(&self, size: u64, align: u64, limits: impl Into<Span>) -> Option<u64> {
+        self.reader().highest_gap(size, align, limits)
+    }
+}
+
+impl<'t, E: Entry, C: Config> IntoIterator for &'t MapleTree<E, C> {
+    type Item = (Span, E::Ref<'t>);
+    type IntoIter = Iter<'t, E, C>;
+
+    fn into_iter(self) -> Iter<'t, E, C> {
+        self.iter()
+    }
+}
+
+impl<E: Entry, C: Config> fmt::Debug for MapleTree<E, C>
+where
+    for<'g> E::Ref<'g>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
