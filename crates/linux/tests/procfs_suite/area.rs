@@ -13,7 +13,9 @@ pub(crate) const MIB: usize = 1 << 20;
 /// A mapping that nothing else refers to; unmapped when dropped.
 #[derive(Debug)]
 pub(crate) struct Area {
-    start: NonNull<u8>,
+    mapped: NonNull<u8>,
+    /// Bytes before and after that are mapped too, inaccessible.
+    margin: usize,
     len: usize,
 }
 
@@ -22,8 +24,14 @@ impl Area {
         Area::map(len, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)
     }
 
+    /// Private, anonymous, with an inaccessible page on either side: a mapping of its own,
+    /// which merges with no other test's.
     pub(crate) fn writable(len: usize) -> Area {
-        Area::anonymous(len, libc::PROT_READ | libc::PROT_WRITE)
+        let mut area = Area::anonymous(len + 2 * PAGE, libc::PROT_NONE);
+        area.protect_part(PAGE, len, libc::PROT_READ | libc::PROT_WRITE);
+        area.margin = PAGE;
+        area.len = len;
+        area
     }
 
     pub(crate) fn shared_anonymous(len: usize) -> Area {
@@ -49,13 +57,14 @@ impl Area {
             std::io::Error::last_os_error()
         );
         Area {
-            start: NonNull::new(start.cast()).unwrap(),
+            mapped: NonNull::new(start.cast()).unwrap(),
+            margin: 0,
             len,
         }
     }
 
     pub(crate) fn start(&self) -> u64 {
-        self.start.as_ptr() as u64
+        self.mapped.as_ptr() as u64 + self.margin as u64
     }
 
     pub(crate) fn end(&self) -> u64 {
@@ -70,7 +79,7 @@ impl Area {
 
     fn at(&self, offset: usize) -> *mut u8 {
         assert!(offset < self.len);
-        self.start.as_ptr().wrapping_add(offset)
+        self.mapped.as_ptr().wrapping_add(self.margin + offset)
     }
 
     pub(crate) fn write(&self, offset: usize) {
@@ -92,7 +101,7 @@ impl Area {
     /// `madvise`; `false` if the kernel does not know the advice.
     pub(crate) fn advise(&self, advice: i32) -> bool {
         // SAFETY: the range is the test's own; nothing but volatile accesses refers to it.
-        unsafe { libc::madvise(self.start.as_ptr().cast(), self.len, advice) == 0 }
+        unsafe { libc::madvise(self.at(0).cast(), self.len, advice) == 0 }
     }
 
     pub(crate) fn protect(&self, prot: i32) {
@@ -110,7 +119,7 @@ impl Area {
 impl Drop for Area {
     fn drop(&mut self) {
         // SAFETY: exactly the range that this value mapped.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        unsafe { libc::munmap(self.mapped.as_ptr().cast(), self.len + 2 * self.margin) };
     }
 }
 

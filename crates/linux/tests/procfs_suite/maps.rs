@@ -6,6 +6,8 @@ use libc::{PROT_NONE, PROT_READ, PROT_WRITE};
 use nix::unistd::Pid;
 use vmaple_linux::procfs::maps::{Lines, MapsFile, MapsLine, MapsText};
 
+use vmaple_linux::procfs::pagemap::AnonScan;
+
 use crate::area::{Area, PAGE};
 use crate::child::Child;
 
@@ -108,15 +110,23 @@ fn the_descriptor_ends_with_the_address_space_at_an_exec() {
     let maps = MapsFile::open(pid).unwrap();
     let mut text = MapsText::new();
     maps.read(&mut text).unwrap();
+    let (start, end) = (
+        text.lines().next().unwrap().unwrap().start,
+        0x7fff_ffff_f000,
+    );
+    let scan = AnonScan::open(pid, PAGE as u64).unwrap();
+    assert!(scan.holds_anon(start, end).unwrap());
     std::io::Write::write_all(&mut shell.stdin.take().unwrap(), b"go\n").unwrap();
     while comm() != "sleep\n" {
         std::thread::yield_now();
     }
     let old = maps.read(&mut text);
+    let old_pages = scan.holds_anon(start, end);
     let new = MapsText::of(pid);
     shell.kill().unwrap();
     shell.wait().unwrap();
     assert!(old.unwrap_err().is_gone());
+    assert!(old_pages.unwrap_err().is_gone());
     assert!(new.unwrap().lines().count() > 5);
 }
 
