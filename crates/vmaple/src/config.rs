@@ -13,8 +13,11 @@ pub struct MmConfig {
     pub page_size: u64,
     /// First address that user memory cannot have.
     pub task_size: u64,
-    /// Lowest address a mapping without CAP_SYS_RAWIO may have, in bytes.
+    /// Lowest address a mapping without CAP_SYS_RAWIO may have, in bytes (vm.mmap_min_addr).
     pub mmap_min_addr: u64,
+    /// Lowest address the kernel picks by itself, if above that (CONFIG_LSM_MMAP_MIN_ADDR).
+    #[cfg_attr(feature = "serde", serde(default = "default_lsm_min_addr"))]
+    pub lsm_min_addr: u64,
     /// Where top-down placement starts: the first address it will not use.
     pub mmap_base: u64,
     /// Where bottom-up placement starts; also the fall-back of top-down placement.
@@ -47,6 +50,11 @@ fn default_legacy_base() -> u64 {
     MmConfig::x86_64().legacy_base
 }
 
+#[cfg(feature = "serde")]
+fn default_lsm_min_addr() -> u64 {
+    MmConfig::x86_64().lsm_min_addr
+}
+
 impl MmConfig {
     /// Linux 6.18 on x86-64 with 4-level page tables, no randomisation, an 8 MiB stack limit and
     /// the privileges of root.
@@ -57,6 +65,7 @@ impl MmConfig {
             page_size: 4096,
             task_size,
             mmap_min_addr: 4096,
+            lsm_min_addr: 65536,
             mmap_base: 0x7fff_f7ff_f000,
             legacy_base: 0x2aaa_aaaa_b000,
             layout: LayoutKind::TopDown,
@@ -90,6 +99,11 @@ impl MmConfig {
         let random = self.task_size.saturating_sub(gap).saturating_sub(mmap_base);
         let third = (self.task_size / 3 + self.page_size - 1) & !(self.page_size - 1);
         (third + random) & !(self.page_size - 1)
+    }
+
+    /// The lowest address that hints and searches may give.
+    pub(crate) fn lowest_addr(&self) -> u64 {
+        self.mmap_min_addr.max(self.lsm_min_addr)
     }
 
     pub(crate) const fn page_shift(&self) -> u32 {

@@ -6,7 +6,7 @@
 pub struct Counters {
     /// Pages of all VMAs (VmSize).
     pub total_vm: u64,
-    /// Pages of private writable VMAs other than stacks (VmData is this plus `stack_vm`).
+    /// Pages of private writable VMAs other than stacks (VmData).
     pub data_vm: u64,
     /// Pages of executable, not writable, not growing VMAs (VmExe and VmLib come from it).
     pub exec_vm: u64,

@@ -128,8 +128,8 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
 
     /// The largest size in bytes the file could have; mapping beyond it is EOVERFLOW.
     ///
-    /// The default, `i64::MAX`, is right for shared memory; ext4 with 4 KiB blocks has
-    /// `0xffff_ffff_000`. `u64::MAX` means no limit.
+    /// The default, `i64::MAX`, is right for every regular file (whatever its file system could
+    /// hold) and for shared memory; devices have none, `u64::MAX`.
     fn max_len(&self) -> u64 {
         i64::MAX as u64
     }
@@ -171,6 +171,8 @@ pub struct SharedZero {
     pub id: FileId,
     /// Inode number.
     pub inode: u64,
+    /// Size in bytes: the length of the mapping it was made for.
+    pub len: u64,
 }
 
 impl MappedFile for SharedZero {
@@ -200,5 +202,9 @@ impl MappedFile for SharedZero {
 
     fn is_shared_anonymous(&self) -> bool {
         true
+    }
+
+    fn len_hint(&self) -> Option<u64> {
+        Some(self.len)
     }
 }

@@ -220,8 +220,8 @@ fn advised_flags(vma: &Vma, advice: Advice) -> Result<Option<VmFlags>, Errno> {
     let droppable = flags.contains(VmFlags::DROPPABLE);
     let new = match advice {
         Advice::Normal => flags - VmFlags::RAND_READ - VmFlags::SEQ_READ,
-        Advice::Sequential => flags - VmFlags::RAND_READ | VmFlags::SEQ_READ,
-        Advice::Random => flags - VmFlags::SEQ_READ | VmFlags::RAND_READ,
+        Advice::Sequential => (flags - VmFlags::RAND_READ) | VmFlags::SEQ_READ,
+        Advice::Random => (flags - VmFlags::SEQ_READ) | VmFlags::RAND_READ,
         Advice::DontFork => flags | VmFlags::DONTCOPY,
         Advice::DoFork if flags.contains(VmFlags::IO) => return Err(Errno::EINVAL),
         Advice::DoFork => flags - VmFlags::DONTCOPY,
@@ -239,8 +239,8 @@ fn advised_flags(vma: &Vma, advice: Advice) -> Result<Option<VmFlags>, Errno> {
         Advice::Mergeable if is_page_mergeable(vma) => flags | VmFlags::MERGEABLE,
         Advice::Mergeable => flags,
         Advice::Unmergeable => flags - VmFlags::MERGEABLE,
-        Advice::HugePage => flags - VmFlags::NOHUGEPAGE | VmFlags::HUGEPAGE,
-        Advice::NoHugePage => flags - VmFlags::HUGEPAGE | VmFlags::NOHUGEPAGE,
+        Advice::HugePage => (flags - VmFlags::NOHUGEPAGE) | VmFlags::HUGEPAGE,
+        Advice::NoHugePage => (flags - VmFlags::HUGEPAGE) | VmFlags::NOHUGEPAGE,
         _ => return Ok(None),
     };
     Ok(Some(new))

@@ -198,7 +198,7 @@ impl Mm {
             Backing::Special(special) => Name::Plain(&special.name),
             Backing::Anonymous => {
                 let areas = &self.areas;
-                if vma.start <= areas.brk && vma.end >= areas.start_brk {
+                if vma.start < areas.brk && vma.end > areas.start_brk {
                     Name::Plain("[heap]")
                 } else if vma.start <= areas.start_stack && vma.end >= areas.start_stack {
                     Name::Plain("[stack]")

@@ -179,7 +179,7 @@ impl Mm {
     /// Sets the lock flags of part of a VMA; returns the end of the VMA that then holds it.
     #[doc(alias = "mlock_fixup")]
     fn lock_vma(&mut self, vma: &Vma, part: AddrRange, locked: VmFlags) -> Result<u64, Errno> {
-        let flags = vma.flags - VmFlags::LOCKED_MASK | locked;
+        let flags = (vma.flags - VmFlags::LOCKED_MASK) | locked;
         if flags == vma.flags || !is_lockable(vma) {
             return Ok(part.end);
         }

@@ -170,21 +170,14 @@ impl Mm {
         if prot.contains(Prot::READ) && config.read_implies_exec && !noexec {
             prot |= Prot::EXEC;
         }
-        let no_replace = flags.contains(MapFlags::FIXED_NOREPLACE);
-        flags.set(
-            MapFlags::FIXED,
-            no_replace || flags.contains(MapFlags::FIXED),
-        );
-        let addr = if flags.contains(MapFlags::FIXED) {
-            args.addr
-        } else {
-            self.hint_raised_to_min(args.addr)
-        };
+        if flags.contains(MapFlags::FIXED_NOREPLACE) {
+            flags |= MapFlags::FIXED;
+        }
         let len = config.page_ceil(args.len);
         if len == 0 {
             return Err(Errno::ENOMEM.into());
         }
-        let mut pgoff = self.pages(args.offset);
+        let pgoff = self.pages(args.offset);
         if pgoff.checked_add(self.pages(len)).is_none() {
             return Err(Errno::EOVERFLOW.into());
         }
@@ -195,40 +188,20 @@ impl Mm {
             return Err(Unmodelled("execute-only memory by protection key").into());
         }
         let wish = Wish {
-            addr,
+            addr: args.addr,
             len,
             pgoff,
             flags,
             file,
             drawn: args.drawn,
         };
-        let addr = self.unmapped_area(&wish)?;
-        if no_replace
-            && self
-                .overlapping(AddrRange::new(addr, addr + len))
-                .next()
-                .is_some()
-        {
-            return Err(Errno::EEXIST.into());
-        }
-        let vm_flags = self.initial_flags(prot, flags);
-        if flags.contains(MapFlags::LOCKED) && !self.can_lock() {
-            return Err(Errno::EPERM.into());
-        }
-        if !self.lock_limit_permits(vm_flags, len) {
-            return Err(Errno::EAGAIN.into());
-        }
-        let vm_flags = match file {
-            Some(file) => self.file_flags(file, len, pgoff, prot, flags, vm_flags)?,
-            None => anonymous_flags(flags, vm_flags)?,
+        let addr = self.place(&wish)?;
+        let vm_flags = self.plan_flags(prot, &wish)?;
+        let pgoff = match file {
+            Some(_) => pgoff,
+            None if vm_flags.contains(VmFlags::MAYSHARE) => 0,
+            None => self.pages(addr),
         };
-        if file.is_none() {
-            let shared = vm_flags.contains(VmFlags::MAYSHARE);
-            pgoff = if shared { 0 } else { self.pages(addr) };
-        }
-        let never = matches!(config.overcommit, Overcommit::Never { .. });
-        let no_reserve = flags.contains(MapFlags::NORESERVE) && !never;
-        let vm_flags = vm_flags | flag_if(no_reserve, VmFlags::NORESERVE);
         let asked = flags & (MapFlags::POPULATE | MapFlags::NONBLOCK) == MapFlags::POPULATE;
         let populate = asked || vm_flags.contains(VmFlags::LOCKED);
         Ok(Planned {
@@ -240,15 +213,46 @@ impl Mm {
         })
     }
 
+    /// The address: the given one, or one that is found.
+    fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
+        let mut wish = *wish;
+        if !wish.flags.contains(MapFlags::FIXED) {
+            wish.addr = self.hint_raised_to_min(wish.addr);
+        }
+        let addr = self.unmapped_area(&wish)?;
+        let range = AddrRange::new(addr, addr + wish.len);
+        let no_replace = wish.flags.contains(MapFlags::FIXED_NOREPLACE);
+        if no_replace && self.overlapping(range).next().is_some() {
+            return Err(Errno::EEXIST);
+        }
+        Ok(addr)
+    }
+
+    /// The new VMA's flags, after the checks that depend on them.
+    fn plan_flags(&self, prot: Prot, wish: &Wish<'_>) -> Result<VmFlags, CallError> {
+        let flags = wish.flags;
+        let initial = self.initial_flags(prot, flags);
+        if flags.contains(MapFlags::LOCKED) && !self.can_lock() {
+            return Err(Errno::EPERM.into());
+        }
+        if !self.lock_limit_permits(initial, wish.len) {
+            return Err(Errno::EAGAIN.into());
+        }
+        let complete = match wish.file {
+            Some(file) => self.file_flags(file, wish, prot, initial)?,
+            None => anonymous_flags(flags, initial)?,
+        };
+        let never = matches!(self.config.overcommit, Overcommit::Never { .. });
+        let no_reserve = flags.contains(MapFlags::NORESERVE) && !never;
+        Ok(complete | flag_if(no_reserve, VmFlags::NORESERVE))
+    }
+
     /// A hint as it counts: rounded down to a page, raised to the lowest permitted address.
     #[doc(alias = "round_hint_to_min")]
     fn hint_raised_to_min(&self, hint: u64) -> u64 {
         let hint = self.config.page_floor(hint);
-        if hint != 0 && hint < self.config.mmap_min_addr {
-            self.config.page_ceil(self.config.mmap_min_addr)
-        } else {
-            hint
-        }
+        let lowest = self.config.page_ceil(self.config.lowest_addr());
+        if hint != 0 && hint < lowest { lowest } else { hint }
     }
 
     /// Flags that follow from the arguments alone.
@@ -269,12 +273,16 @@ impl Mm {
     fn file_flags(
         &self,
         file: &FileRef,
-        len: u64,
-        pgoff: u64,
+        wish: &Wish<'_>,
         prot: Prot,
-        map: MapFlags,
         mut flags: VmFlags,
     ) -> Result<VmFlags, CallError> {
+        let Wish {
+            len,
+            pgoff,
+            flags: map,
+            ..
+        } = *wish;
         let limit = file.max_len();
         if limit != u64::MAX && (len > limit || pgoff > self.pages(limit - len)) {
             return Err(Errno::EOVERFLOW.into());
@@ -350,7 +358,7 @@ impl Mm {
             flags |= VmFlags::ACCOUNT;
         }
         self.discard(range);
-        let (backing, driver) = self.backing_of(file, flags, &args.source);
+        let (backing, driver) = self.backing_of(file, plan, &args.source);
         let mut vma = Vma::new(range, flags, plan.pgoff, backing);
         let held = match driver {
             Some(sets) => {
@@ -374,16 +382,16 @@ impl Mm {
     fn backing_of(
         &mut self,
         file: Option<FileRef>,
-        flags: VmFlags,
+        plan: &Planned,
         source: &MmapSource,
     ) -> (Backing, Option<VmFlags>) {
-        let shared = flags.contains(VmFlags::MAYSHARE);
+        let shared = plan.flags.contains(VmFlags::MAYSHARE);
         match file {
             Some(file) => match file.kind() {
                 FileKind::DevZero if shared => {
                     let object = file.shared_zero_object();
                     (
-                        Backing::File(object.unwrap_or_else(|| self.new_shared_zero())),
+                        Backing::File(object.unwrap_or_else(|| self.new_shared_zero(plan.len))),
                         None,
                     )
                 }
@@ -396,7 +404,7 @@ impl Mm {
                     MmapSource::BadFd | MmapSource::File(_) => None,
                 };
                 (
-                    Backing::File(given.unwrap_or_else(|| self.new_shared_zero())),
+                    Backing::File(given.unwrap_or_else(|| self.new_shared_zero(plan.len))),
                     None,
                 )
             }
@@ -405,10 +413,10 @@ impl Mm {
     }
 
     /// An object for a shared mapping whose embedder gave none.
-    fn new_shared_zero(&mut self) -> FileRef {
+    fn new_shared_zero(&mut self, len: u64) -> FileRef {
         let id = FileId(self.next_shared);
         self.next_shared += 1;
-        Arc::new(SharedZero { id, inode: 0 })
+        Arc::new(SharedZero { id, inode: 0, len })
     }
 }
 
@@ -433,8 +441,8 @@ fn anonymous_flags(map: MapFlags, flags: VmFlags) -> Result<VmFlags, Errno> {
         1 if grows => Err(Errno::EINVAL),
         1 => Ok(flags | VmFlags::SHARED | VmFlags::MAYSHARE),
         2 => Ok(flags),
-        8 if grows || flags.contains(VmFlags::LOCKED) => Err(Errno::EINVAL),
-        8 => Ok(flags
+        8 if grows || map.contains(MapFlags::LOCKED) => Err(Errno::EINVAL),
+        8 => Ok((flags - VmFlags::LOCKED_MASK)
             | VmFlags::DROPPABLE
             | VmFlags::NORESERVE
             | VmFlags::WIPEONFORK

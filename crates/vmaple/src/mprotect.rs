@@ -104,7 +104,7 @@ impl Mm {
             if prot.contains(Prot::READ) && self.config.read_implies_exec && may_exec {
                 wanted |= Prot::EXEC;
             }
-            let flags = vma.flags - VmFlags::ACCESS | access_flags(wanted);
+            let flags = (vma.flags - VmFlags::ACCESS) | access_flags(wanted);
             if !flags.contains(flags.access_as_may()) {
                 return Err(Errno::EACCES.into());
             }

@@ -128,7 +128,8 @@ impl Mm {
         if remap.keeps_source() && vma.flags.intersects(rigid) {
             return Err(Errno::EINVAL.into());
         }
-        if remap.old_len > vma.end - remap.addr {
+        // A shrinking move cuts the tail off first, so only what remains must be one mapping.
+        if remap.old_len.min(remap.new_len) > vma.end - remap.addr {
             return Err(Errno::EFAULT.into());
         }
         if !expands {
@@ -372,7 +373,10 @@ impl Mm {
         };
         let flags = vma.flags - VmFlags::LOCKED_MASK;
         let range = vma.range();
+        // Linux does not take the source off its count of locked pages.
+        let locked = self.counters.locked_vm;
         self.set_flags(source.start, flags);
+        self.counters.locked_vm = locked;
         if range == source && range != held {
             self.tree.update(source.start, |vma| vma.anon_vma = None);
         }

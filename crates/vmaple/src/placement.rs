@@ -97,9 +97,12 @@ impl Mm {
     fn area_padded(&self, wish: &Wish<'_>) -> Option<u64> {
         let size = self.config.thp.pmd_size;
         let offset = wish.pgoff << self.config.page_shift();
-        let offset_end = offset.checked_add(wish.len)?;
-        let first_huge = offset.checked_next_multiple_of(size)?;
-        if offset_end <= first_huge || offset_end - first_huge < size {
+        let offset_end = offset.wrapping_add(wish.len);
+        // Offsets are signed numbers; near the largest one this wraps, in Linux too.
+        let first_huge = offset.wrapping_add(size - 1) & !(size - 1);
+        let whole_huge_pages = offset_end.cast_signed() > first_huge.cast_signed()
+            && offset_end.wrapping_sub(first_huge) >= size;
+        if !whole_huge_pages {
             return None;
         }
         let padded = wish.len.checked_add(size)?;
@@ -183,7 +186,7 @@ impl Mm {
         let above4g = wish.flags.contains(MapFlags::ABOVE4G);
         let low = if above4g { FOUR_GIB } else { config.page_size };
         let search = Search {
-            low: low.max(config.mmap_min_addr),
+            low: low.max(config.lowest_addr()),
             high: config.mmap_base,
             len: wish.len,
         };
@@ -221,7 +224,7 @@ impl Mm {
         let above4g = wish.flags.contains(MapFlags::ABOVE4G);
         let low = if above4g { low.max(FOUR_GIB) } else { low };
         let search = Search {
-            low: low.max(config.mmap_min_addr),
+            low: low.max(config.lowest_addr()),
             high,
             len: wish.len,
         };

@@ -212,7 +212,6 @@ impl Mm {
         let decision = decide_existing(prev, vma, next, &proposal);
         let to = |start, end| AddrRange::new(start, end);
         let merged = match (decision, prev, next) {
-            (ExistingMerge::None, ..) => return None,
             (ExistingMerge::WholeBoth, Some(prev), Some(next)) => absorb(
                 prev,
                 to(prev.start, next.end),

@@ -66,7 +66,7 @@ impl Mm {
         }
         self.for_each_part(range, |vma| {
             let unchanged = vma.uffd == Some(ctx) && vma.flags.contains(wanted);
-            let flags = vma.flags - VmFlags::UFFD_MASK | wanted;
+            let flags = (vma.flags - VmFlags::UFFD_MASK) | wanted;
             (!unchanged).then(|| Change {
                 uffd: Some(ctx),
                 ..Change::flags(vma, flags)

@@ -1,0 +1,75 @@
+//! The running kernel as judge: a child process makes memory calls for real, `Mm` makes the same
+//! calls, and result and maps text are compared after each one.
+//!
+//! The rules are those of Linux 6.18 on x86-64; elsewhere the tests say so and pass.
+//! `VMAPLE_JUDGE_SEED` and `VMAPLE_JUDGE_OPS` run other and longer sequences.
+
+mod judge;
+
+use judge::session::{Session, Unsuitable};
+use judge::{child, profile::Profile, random};
+
+/// Not a test of its own: what the tests start as their child process.
+#[test]
+fn judge_child() {
+    if std::env::var_os(child::MARK).is_some() {
+        child::serve();
+    }
+}
+
+fn number_of(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+fn judge_profile(profile: &Profile) {
+    let first_seed = number_of("VMAPLE_JUDGE_SEED", 1);
+    let total = number_of("VMAPLE_JUDGE_OPS", 1_500);
+    let per_process = 300;
+    let mut done = 0;
+    let mut seed = first_seed;
+    while done < total {
+        let mut session = match Session::start() {
+            Ok(session) => session,
+            Err(Unsuitable(reason)) => {
+                eprintln!("skipped: {reason}");
+                return;
+            }
+        };
+        done += random::run(&mut session, profile, seed, per_process);
+        seed += 1;
+    }
+    eprintln!("{}: {done} operations from seed {first_seed}", profile.name);
+}
+
+#[test]
+fn merge_heavy() {
+    judge_profile(&Profile::MERGE);
+}
+
+#[test]
+fn placement_heavy() {
+    judge_profile(&Profile::PLACEMENT);
+}
+
+#[test]
+fn mremap_heavy() {
+    judge_profile(&Profile::MREMAP);
+}
+
+#[test]
+fn forks_and_faults() {
+    judge_profile(&Profile::FORK);
+}
+
+#[test]
+fn locks_and_limits() {
+    judge_profile(&Profile::LIMITS);
+}
+
+#[test]
+fn heap_and_stack() {
+    judge_profile(&Profile::HEAP_AND_STACK);
+}
