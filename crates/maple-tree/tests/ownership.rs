@@ -1,0 +1,221 @@
+//! Every entry is dropped once: counted through long random sequences, and with an allocator that
+//! fails the k-th call, for every k.
+//!
+//! # Safety
+//!
+//! The test's allocator forwards to the system's.
+#![cfg(not(loom))]
+#![expect(unsafe_code, reason = "an allocator that fails on demand")]
+
+use maple_tree::{Config, Fan, Gaps, MapleTree, SharedMapleTree, Tracked};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use vmaple_model::script::{Op, Script, Shape};
+
+thread_local! {
+    /// Allocations of this thread until one fails; negative: never.
+    static UNTIL_FAILURE: Cell<i64> = const { Cell::new(-1) };
+}
+
+struct Failing;
+
+// SAFETY: Forwards to `System`, or returns null, which an allocator may.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let left = UNTIL_FAILURE.try_with(Cell::get).unwrap_or(-1);
+        if left == 0 {
+            return std::ptr::null_mut();
+        }
+        if left > 0 {
+            UNTIL_FAILURE.with(|until| until.set(left - 1));
+        }
+        // SAFETY: The caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: The caller's promise.
+        unsafe { System.dealloc(memory, layout) };
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
+
+/// Runs `work` while every allocation after the first `nr_allowed` of this thread fails.
+fn with_failures<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> R {
+    UNTIL_FAILURE.with(|until| until.set(nr_allowed));
+    let result = work();
+    UNTIL_FAILURE.with(|until| until.set(-1));
+    result
+}
+
+const SHAPE: Shape = Shape {
+    domain: 300,
+    longest: 8,
+    removals: 7,
+    wide_every: 20,
+};
+
+type Counted = Arc<()>;
+
+fn apply<C: Config>(tree: &mut MapleTree<Counted, C>, op: Op, entry: &Counted) -> bool {
+    match op {
+        Op::Store { first, last } => tree.store(first..=last, Arc::clone(entry)).is_ok(),
+        Op::Insert { first, last } => !matches!(
+            tree.insert(first..=last, Arc::clone(entry)),
+            Err(error) if matches!(error.cause, maple_tree::WriteError::Alloc(_))
+        ),
+        Op::Clear { first, last } => tree.clear(first..=last).is_ok(),
+        Op::Erase(index) => tree.erase(index).is_ok(),
+    }
+}
+
+fn check_counts<C: Config>(seed: u64) {
+    let mut tree = MapleTree::<Counted, C>::new();
+    let entry = Arc::new(());
+    for op in Script::new(seed, SHAPE).take(3000) {
+        assert!(apply(&mut tree, op, &entry));
+        assert_eq!(Arc::strong_count(&entry) - 1, tree.iter().count(), "{op:?}");
+    }
+    let copy = tree.duplicate().expect("memory");
+    assert_eq!(Arc::strong_count(&entry) - 1, 2 * tree.iter().count());
+    drop(tree);
+    assert_eq!(Arc::strong_count(&entry) - 1, copy.iter().count());
+    drop(copy);
+    assert_eq!(Arc::strong_count(&entry), 1);
+}
+
+#[test]
+fn every_entry_is_dropped_once() {
+    check_counts::<Fan<Tracked, 3, 3>>(1);
+    check_counts::<Fan<Tracked, 4, 4>>(2);
+    check_counts::<Gaps>(3);
+}
+
+#[test]
+fn a_shared_tree_drops_every_entry_once() {
+    let entry = Arc::new(());
+    let tree: SharedMapleTree<Counted, Fan<Tracked, 3, 3>> = SharedMapleTree::new();
+    for op in Script::new(4, SHAPE).take(3000) {
+        let mut writer = tree.write();
+        match op {
+            Op::Store { first, last } | Op::Insert { first, last } => {
+                writer
+                    .store(first..=last, Arc::clone(&entry))
+                    .expect("memory");
+            }
+            Op::Clear { first, last } => writer.clear(first..=last).expect("memory"),
+            Op::Erase(index) => drop(writer.erase(index).expect("memory")),
+        }
+    }
+    let mut writer = tree.write();
+    assert_eq!(writer.validate(), Ok(()));
+    let nr_before = writer.reader().iter().count();
+    writer.reclaim();
+    assert_eq!(writer.nr_waiting(), 0);
+    assert_eq!(Arc::strong_count(&entry) - 1, nr_before);
+    drop(writer);
+    drop(tree);
+    assert_eq!(Arc::strong_count(&entry), 1);
+}
+
+#[test]
+fn a_tree_can_be_shared_after_it_was_built() {
+    let entry = Arc::new(());
+    let mut tree: MapleTree<Counted> = MapleTree::new();
+    for i in 0..100 {
+        tree.store(i * 4..=i * 4 + 1, Arc::clone(&entry))
+            .expect("memory");
+    }
+    let shared: SharedMapleTree<Counted> = tree.into();
+    let section = shared.enter();
+    assert_eq!(shared.read(&section).iter().count(), 100);
+    shared.write().clear(0..=u64::MAX).expect("memory");
+    assert!(shared.read(&section).is_empty());
+    drop(section);
+    drop(shared);
+    assert_eq!(Arc::strong_count(&entry), 1);
+}
+
+/// What a tree holds, without allocating in between.
+fn contents<C: Config>(tree: &MapleTree<Counted, C>) -> Vec<(u64, u64)> {
+    tree.iter()
+        .map(|(span, _)| (span.first, span.last))
+        .collect()
+}
+
+fn check_failures<C: Config>(seed: u64) {
+    let mut tree = MapleTree::<Counted, C>::new();
+    let entry = Arc::new(());
+    let mut nr_failed = 0;
+    for op in Script::new(seed, SHAPE).take(400) {
+        let before = contents(&tree);
+        for nr_allowed in 0.. {
+            // A copy has an empty pool: every node it needs is an allocation that can fail.
+            let mut copy = tree.duplicate().expect("memory");
+            let is_done = with_failures(nr_allowed, || apply(&mut copy, op, &entry));
+            assert_eq!(copy.validate(), Ok(()), "{op:?} after {nr_allowed}");
+            if is_done {
+                break;
+            }
+            nr_failed += 1;
+            assert_eq!(contents(&copy), before, "{op:?} after {nr_allowed}");
+            drop(copy);
+            assert_eq!(Arc::strong_count(&entry) - 1, before.len(), "{op:?}");
+        }
+        assert!(apply(&mut tree, op, &entry));
+    }
+    assert!(
+        nr_failed > 800,
+        "the failures were not reached: {nr_failed}"
+    );
+}
+
+fn check_failed_copies<C: Config>(seed: u64) {
+    let mut tree = MapleTree::<Counted, C>::new();
+    let entry = Arc::new(());
+    for op in Script::new(seed, SHAPE).take(300) {
+        assert!(apply(&mut tree, op, &entry));
+    }
+    let nr_entries = tree.iter().count();
+    let nr_needed = (0..)
+        .find(|nr_allowed| {
+            let copy = with_failures(*nr_allowed, || tree.duplicate());
+            let expected = nr_entries * (1 + usize::from(copy.is_ok()));
+            assert_eq!(Arc::strong_count(&entry) - 1, expected, "leaked");
+            copy.is_ok()
+        })
+        .expect("some number suffices");
+    let census = tree.census();
+    assert!(nr_needed >= (census.leaves + census.branches) as i64);
+}
+
+#[test]
+fn a_copy_that_fails_leaks_nothing() {
+    check_failed_copies::<Fan<Tracked, 3, 3>>(7);
+    check_failed_copies::<Gaps>(8);
+}
+
+#[test]
+fn a_failed_allocation_changes_nothing() {
+    check_failures::<Fan<Tracked, 3, 3>>(5);
+    check_failures::<Gaps>(6);
+}
+
+#[test]
+fn boxes_are_cloned_where_a_store_splits_them() {
+    let mut tree: MapleTree<Box<String>> = MapleTree::new();
+    tree.store(0..=99, Box::new("wide".to_owned()))
+        .expect("memory");
+    tree.store(40..=59, Box::new("mid".to_owned()))
+        .expect("memory");
+    let words: Vec<_> = tree
+        .iter()
+        .map(|(span, word)| (span.first, word.as_str()))
+        .collect();
+    assert_eq!(words, [(0, "wide"), (40, "mid"), (60, "wide")]);
+    let (_, word) = tree.erase(70).expect("memory").expect("there");
+    assert_eq!(*word, "wide");
+}

@@ -1,0 +1,139 @@
+//! The reclamation protocol under loom. Run with
+//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
+#![cfg(loom)]
+#![expect(
+    unsafe_code,
+    reason = "follows a pointer that the protocol keeps alive"
+)]
+
+use loom::sync::Arc;
+use loom::thread;
+use vmaple_rcu::Domain;
+use vmaple_sync::atomic::{AtomicPtr, Ordering};
+use vmaple_sync::cell::UnsafeCell;
+
+/// An object whose free is a write that loom sees.
+struct Object(UnsafeCell<u64>);
+
+// SAFETY: What the tests check is that the write in `free` comes after every read.
+unsafe impl Sync for Object {}
+// SAFETY: As above.
+unsafe impl Send for Object {}
+
+impl Object {
+    fn new(value: u64) -> *mut Self {
+        Box::into_raw(Box::new(Self(UnsafeCell::new(value))))
+    }
+
+    fn read(&self) -> u64 {
+        // SAFETY: Loom reports a race with `free`.
+        self.0.with(|value| unsafe { *value })
+    }
+
+    fn free(&self) {
+        // SAFETY: Loom reports a race with `read`.
+        self.0.with_mut(|value| unsafe { *value = 0 });
+    }
+}
+
+struct Shared {
+    domain: Domain,
+    current: AtomicPtr<Object>,
+}
+
+impl Shared {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            domain: Domain::new(),
+            current: AtomicPtr::new(Object::new(1)),
+        })
+    }
+
+    fn current(&self) -> &Object {
+        // Acquire: pairs with the Release in `replace`.
+        // SAFETY: Objects are not deallocated before the model's end, only marked as freed.
+        unsafe { &*self.current.load(Ordering::Acquire) }
+    }
+
+    /// Unlinks the current object and frees it if its grace period has elapsed.
+    fn replace(&self, value: u64) -> bool {
+        // Acquire/Release: the next reader sees the new object, and we the old one.
+        let old = self.current.swap(Object::new(value), Ordering::AcqRel);
+        let period = self.domain.start_grace_period();
+        let has_elapsed = self.domain.has_elapsed(period);
+        if has_elapsed {
+            // SAFETY: As in `current`.
+            unsafe { &*old }.free();
+        }
+        has_elapsed
+    }
+}
+
+#[test]
+fn a_reader_keeps_what_it_sees() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let record = shared.domain.register();
+                shared.domain.enter(record);
+                let object = shared.current();
+                assert_ne!(object.read(), 0, "freed while in sight");
+                assert_ne!(object.read(), 0, "freed while in sight");
+                shared.domain.leave(record);
+                shared.domain.unregister(record);
+            })
+        };
+        shared.replace(2);
+        reader.join().expect("no anomaly");
+        assert!(shared.replace(3), "no reader is left");
+    });
+}
+
+#[test]
+fn sections_in_a_row() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let shared = Shared::new();
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let record = shared.domain.register();
+                for _ in 0..2 {
+                    shared.domain.enter(record);
+                    assert_ne!(shared.current().read(), 0, "freed while in sight");
+                    shared.domain.leave(record);
+                }
+                shared.domain.unregister(record);
+            })
+        };
+        shared.replace(2);
+        shared.replace(3);
+        reader.join().expect("no anomaly");
+    });
+}
+
+#[test]
+fn a_record_taken_over_is_scanned() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let shared = Shared::new();
+        // A free record is there before both threads start.
+        shared.domain.unregister(shared.domain.register());
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let record = shared.domain.register();
+                shared.domain.enter(record);
+                assert_ne!(shared.current().read(), 0, "freed while in sight");
+                shared.domain.leave(record);
+            })
+        };
+        shared.replace(2);
+        reader.join().expect("no anomaly");
+        assert_eq!(shared.domain.nr_records(), 1);
+    });
+}
