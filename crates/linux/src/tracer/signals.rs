@@ -224,7 +224,8 @@ pub(super) fn stop_self(signal: Signal) -> Result<(), Errno> {
     let default = plain(SigHandler::SigDfl);
     // SAFETY: the default action runs no code.
     let handler = unsafe { sigaction(signal, &default) }?;
-    let stopped = nix::sys::signal::kill(nix::unistd::getpid(), signal);
+    // To this thread, so that it is taken before the handler is back; it stops all threads.
+    let stopped = nix::sys::signal::raise(signal);
     // SAFETY: this puts back what was there before.
     unsafe { sigaction(signal, &handler) }?;
     stopped

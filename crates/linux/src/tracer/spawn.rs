@@ -20,6 +20,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 /// What every traced task reports.
@@ -74,15 +75,17 @@ impl Spawned {
     fn exec_failure(self, errno: Errno) -> Error {
         let there = |file: &CString| path_of(file.clone()).exists();
         let Some(found) = self.candidates.into_iter().find(there) else {
-            return match errno {
-                Errno::ENOENT | Errno::ENOTDIR => Error::NotFound {
+            // A folder of PATH that may not be looked into is no reason to call it found.
+            let searched = !self.command.program.as_bytes().contains(&b'/');
+            if searched || matches!(errno, Errno::ENOENT | Errno::ENOTDIR) {
+                return Error::NotFound {
                     program: self.command.program.into(),
-                },
-                _ => Error::NotExecutable {
-                    program: self.command.program.into(),
-                    errno,
-                    reason: errno.desc().to_owned(),
-                },
+                };
+            }
+            return Error::NotExecutable {
+                program: self.command.program.into(),
+                errno,
+                reason: errno.desc().to_owned(),
             };
         };
         let reason = match errno {
