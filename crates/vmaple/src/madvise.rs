@@ -199,6 +199,9 @@ impl Mm {
             if device || !vma.flags.contains(needed) {
                 return Err(Errno::EINVAL.into());
             }
+            if vma.flags.contains(VmFlags::MAYBE_GUARD) {
+                return Err(Unmodelled("populating what may hold guard pages").into());
+            }
             let part = AddrRange::new(at, vma.end.min(range.end));
             let faults = self.faults_in(vma, part);
             at = part.end;

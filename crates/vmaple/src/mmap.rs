@@ -252,7 +252,11 @@ impl Mm {
     fn hint_raised_to_min(&self, hint: u64) -> u64 {
         let hint = self.config.page_floor(hint);
         let lowest = self.config.page_ceil(self.config.lowest_addr());
-        if hint != 0 && hint < lowest { lowest } else { hint }
+        if hint != 0 && hint < lowest {
+            lowest
+        } else {
+            hint
+        }
     }
 
     /// Flags that follow from the arguments alone.

@@ -391,6 +391,9 @@ fn moves_in_company(vma: &Vma) -> bool {
     }
     match &vma.backing {
         Backing::Anonymous | Backing::Special(_) => true,
-        Backing::File(file) => !matches!(file.kind(), FileKind::Device { .. } | FileKind::SystemV),
+        Backing::File(file) => !matches!(
+            file.kind(),
+            FileKind::Device { .. } | FileKind::SystemV | FileKind::DevZero
+        ),
     }
 }

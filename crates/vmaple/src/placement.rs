@@ -244,11 +244,12 @@ impl Mm {
     fn search_down(&self, search: Search) -> Option<u64> {
         let mut high = search.high;
         loop {
-            let gap = self.tree.highest_gap(search.low, high, search.len)?;
-            let next = self.tree.find(gap.end);
+            let start = self.tree.highest_gap(search.low, high, search.len)?;
+            let end = start + search.len;
+            let next = self.tree.find(end);
             match next.map(|next| next.start_with_gap(self.config.guard_gap())) {
-                Some(limit) if limit < gap.end => high = limit,
-                _ => return Some(gap.end - search.len),
+                Some(limit) if limit < end => high = limit,
+                _ => return Some(start),
             }
         }
     }
@@ -257,12 +258,12 @@ impl Mm {
     fn search_up(&self, search: Search) -> Option<u64> {
         let mut low = search.low;
         loop {
-            let gap = self.tree.lowest_gap(low, search.high, search.len)?;
+            let start = self.tree.lowest_gap(low, search.high, search.len)?;
             let cuts_gap =
-                |next: &&Vma| next.start_with_gap(self.config.guard_gap()) < gap.start + search.len;
-            match self.tree.find(gap.start).filter(cuts_gap) {
+                |next: &&Vma| next.start_with_gap(self.config.guard_gap()) < start + search.len;
+            match self.tree.find(start).filter(cuts_gap) {
                 Some(next) => low = next.end,
-                None => return Some(gap.start),
+                None => return Some(start),
             }
         }
     }

@@ -60,9 +60,10 @@ impl Mm {
     pub(crate) fn put_back(&mut self, addr: u64, vma: Vma) {
         let shift = self.config.page_shift();
         count_vma(&mut self.counters, &vma, shift, 1);
-        if let Some(old) = self.tree.replace(addr, vma) {
-            count_vma(&mut self.counters, &old, shift, -1);
+        if let Some(old) = self.tree.at(addr) {
+            count_vma(&mut self.counters, old, shift, -1);
         }
+        self.tree.replace(addr, vma);
     }
 
     /// Changes the flags of a whole VMA without looking at its neighbours.

@@ -42,15 +42,7 @@ impl Mm {
                 self.len()
             )));
         }
-        let sizes = |c: &Counters| {
-            [
-                c.total_vm,
-                c.data_vm,
-                c.exec_vm,
-                c.stack_vm,
-                c.committed,
-            ]
-        };
+        let sizes = |c: &Counters| [c.total_vm, c.data_vm, c.exec_vm, c.stack_vm, c.committed];
         if sizes(&counters) != sizes(&self.counters) {
             let (kept, found) = (sizes(&self.counters), sizes(&counters));
             return Err(Violation(format!(

@@ -76,9 +76,19 @@ fn is_harmless(session: &Session, op: &Op) -> bool {
         } => flags & 0x10 == 0 || clear(addr, len),
         Op::Munmap { addr, len }
         | Op::Mprotect { addr, len, .. }
-        | Op::Madvise { addr, len, .. }
+        | Op::Madvise {
+            addr,
+            len,
+            advice: 0..=21 | 24..,
+        }
         | Op::RemapFilePages { addr, len, .. }
         | Op::Mseal { addr, len } => clear(addr, len),
+        // What guard pages do to populating is not in the map.
+        Op::Madvise { addr, len, .. } => {
+            let range = AddrRange::new(addr, addr + len);
+            let guarded = |vma: &vmaple::Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+            clear(addr, len) && !session.mm.overlapping(range).any(guarded)
+        }
         Op::Touch { addr } => clear(addr, 1),
         Op::Mremap {
             addr,
@@ -153,7 +163,11 @@ fn propose(session: &Session, profile: &Profile, rng: &mut Rng) -> Op {
         }
         9 if rng.one_in(12) => {
             let range = some_range(session, rng);
-            Op::RemapFilePages { addr: range.start, len: range.len(), pgoff: rng.below(20) }
+            Op::RemapFilePages {
+                addr: range.start,
+                len: range.len(),
+                pgoff: rng.below(20),
+            }
         }
         9 => {
             let range = some_range(session, rng);
@@ -273,7 +287,18 @@ fn mmap_anywhere(session: &Session, rng: &mut Rng) -> Op {
     let extra = rng.of(&[0, 0, 0, 0, 0x40, 0x4000, 0x2_0000, 0x100, 0x80, 0x2_0100]);
     let kind = rng.of(&[1, 2, 2, 2, 2]);
     if rng.one_in(2) {
-        let offset = rng.of(&[0, 0, PAGE, HUGE, 0x1f_f000, 5 * PAGE, 123, 1 << 62, EDGE, 0x7fff_ffff_ffff_f000]);
+        let offset = rng.of(&[
+            0,
+            0,
+            PAGE,
+            HUGE,
+            0x1f_f000,
+            5 * PAGE,
+            123,
+            1 << 62,
+            EDGE,
+            0x7fff_ffff_ffff_f000,
+        ]);
         let file = Some(some_file(rng));
         return Op::Mmap {
             addr,

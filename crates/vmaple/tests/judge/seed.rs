@@ -48,7 +48,9 @@ pub(crate) fn read(pid: u32) -> Result<Seed, String> {
     }
     let mut config = MmConfig::x86_64();
     config.mmap_base = mmap_base(&vmas).ok_or("no stack")?;
-    config.overcommit = Overcommit::Heuristic { total_pages: memory_pages()? };
+    config.overcommit = Overcommit::Heuristic {
+        total_pages: memory_pages()?,
+    };
     let areas = read_areas(&stat).ok_or("strange stat")?;
     Ok(Seed {
         config,
@@ -62,8 +64,14 @@ pub(crate) fn read(pid: u32) -> Result<Seed, String> {
 fn memory_pages() -> Result<u64, String> {
     let text = std::fs::read_to_string("/proc/meminfo").map_err(|error| error.to_string())?;
     let kib = |label: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(label)).unwrap_or("");
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0)
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(label))
+            .unwrap_or("");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .unwrap_or(0)
     };
     Ok((kib("MemTotal:") + kib("SwapTotal:")) / 4)
 }

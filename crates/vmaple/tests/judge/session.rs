@@ -125,7 +125,11 @@ impl Session {
             0
         };
         let id = FileId(1 << 40 | self.next_object);
-        let object = SharedZero { id, inode, len: op.page_rounded_len() };
+        let object = SharedZero {
+            id,
+            inode,
+            len: op.page_rounded_len(),
+        };
         self.next_object += 1;
         let before = self.model_text();
         let ours = match op.apply(&mut self.mm, &self.files, object, kernel) {
@@ -228,7 +232,10 @@ impl Session {
     fn report(&mut self, op: &Op, what: &str) -> ! {
         let history: Vec<_> = self.history.iter().map(String::as_str).collect();
         let near = self.model_text();
-        panic!("after:\n{}\n{op:x?}:\n{what}\nmodel:\n{near}", history.join("\n"));
+        panic!(
+            "after:\n{}\n{op:x?}:\n{what}\nmodel:\n{near}",
+            history.join("\n")
+        );
     }
 }
 
