@@ -165,7 +165,7 @@ fn an_exec_by_another_thread_takes_the_leaders_place() {
     assert_eq!(outcome.processes, 1);
     let execs =
         recorder.count(|e| matches!(e, Event::Exec(task, Some(_)) if task.tid == task.tgid));
-    assert_eq!(execs, 21);
+    assert_eq!(execs, 20);
     assert_eq!(recorder.count(|e| matches!(e, Event::Ending(..))), 1);
     assert_eq!(recorder.count(|e| matches!(e, Event::Exited(..))), 1);
 }

@@ -102,6 +102,10 @@ fn a_call_that_waits_for_another_thread_is_overlapped() {
     let blocked =
         |event: &Event| matches!(event, Event::Overlapped(_, call) if call.nr == nr::MADVISE);
     assert_eq!(recorder.count(blocked), 1);
+    assert!(
+        recorder.ticks >= 5,
+        "it takes as many ticks to lose patience"
+    );
     assert_eq!(
         recorder.exits(nr::IOCTL).count(),
         1,

@@ -149,7 +149,7 @@ impl<'o> Tracer<'o> {
             );
             return Ok(());
         }
-        self.jobs.saw(tid, stop);
+        self.jobs.saw(tid, stop, self.now);
         match stop {
             Stop::Filtered => self.filtered(tid),
             Stop::Syscall => self.syscall_border(tid),

@@ -135,7 +135,9 @@ impl Tracer<'_> {
         }
         // Told apart before the gate is passed on: those who wait for it use the old space.
         let old = slot.task;
-        let old_mm = self.tasks.leave_mm(old.mm).then_some(old.mm);
+        let last = self.tasks.leave_mm(old.mm);
+        // The tracer's own space, which the first exec leaves, was never shown.
+        let old_mm = (last && self.starting.is_none()).then_some(old.mm);
         let mm = self.tasks.new_mm();
         let task = self.tasks.rename(slot, tid, mm);
         self.starting = None;

@@ -12,6 +12,10 @@ use super::sys;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// For how many ticks a program may tidy up before it stops; a stop that comes later has
+/// another reason, and is not the tracer's.
+const STOP_DELAY: u64 = 60;
+
 /// A signal that came to the tracer.
 #[derive(Clone, Copy, Debug, Default)]
 struct Letter {
@@ -30,10 +34,10 @@ pub(super) struct Jobs {
     letters: [Letter; FORWARDED.len()],
     stops_seen: [u32; STOPPING.len()],
     continues_seen: u32,
-    /// A stop signal came to the tracer; the program may be about to stop.
-    stop_asked: Option<Signal>,
+    /// A stop signal came to the tracer at this tick; the program may be about to stop.
+    stop_asked: Option<(u64, Signal)>,
     root_stopped: bool,
-    /// The tracer was stopped together with the program, and went on at this tick.
+    /// A `SIGCONT` came to the tracer at this tick.
     resumed: Option<u64>,
 }
 
@@ -54,13 +58,13 @@ impl Jobs {
     }
 
     /// Takes note of what the program's leader does.
-    pub(super) fn saw(&mut self, tid: Pid, stop: Stop) {
+    pub(super) fn saw(&mut self, tid: Pid, stop: Stop, now: u64) {
         if tid != self.root {
             return;
         }
         self.root_stopped = stop == Stop::Group;
         if self.root_stopped {
-            self.stop_too();
+            self.stop_too(now);
         }
     }
 
@@ -81,7 +85,7 @@ impl Jobs {
         for at in 0..FORWARDED.len() {
             self.forward(at, now);
         }
-        self.look_for_stops();
+        self.look_for_stops(now);
         self.look_for_continue(now);
     }
 
@@ -106,25 +110,26 @@ impl Jobs {
         }
     }
 
-    fn look_for_stops(&mut self) {
+    fn look_for_stops(&mut self, now: u64) {
         for (at, signal) in STOPPING.into_iter().enumerate() {
             let count = signals::received(signal).0;
             if count != self.stops_seen[at] {
                 self.stops_seen[at] = count;
-                self.stop_asked = Some(signal);
+                self.stop_asked = Some((now, signal));
             }
         }
         if self.root_stopped {
-            self.stop_too();
+            self.stop_too(now);
         }
     }
 
     /// Stops the tracer if the program was stopped by what the tracer got as well.
-    fn stop_too(&mut self) {
-        if let Some(signal) = self.stop_asked.take()
-            && signals::stop_self(signal).is_ok()
+    fn stop_too(&mut self, now: u64) {
+        if let Some((asked, signal)) = self.stop_asked.take()
+            && now <= asked + STOP_DELAY
         {
-            self.resumed = Some(u64::MAX); // known at the next look
+            // Fails only for a signal that does not exist.
+            let _ = signals::stop_self(signal);
         }
     }
 

@@ -1,9 +1,9 @@
 //! Starting the program: fork, seize, filter, exec.
 //!
 //! The child waits at a pipe until the parent has seized it, then puts signals back as they
-//! were inherited, installs the filter and tries one file after the other as `execvp` does. What goes wrong
-//! there comes back over a second pipe, which a successful exec closes. Everything the child
-//! needs is prepared before the fork: it allocates nothing.
+//! were inherited, installs the filter and tries one file after the other as `execvp` does.
+//! What goes wrong there comes back over a second pipe, which a successful exec closes.
+//! Everything the child needs is prepared before the fork: it allocates nothing.
 
 #![expect(unsafe_code, reason = "fork, and what a child may do before it execs")]
 
@@ -159,13 +159,14 @@ fn fork_child(plan: &mut Plan<'_>, go_writer: &OwnedFd) -> Result<Pid, Error> {
     if let Ok(ForkResult::Child) = forked {
         child(plan, go_writer);
     }
-    let restored = before.thread_set_mask();
-    match forked.map_err(Error::os("fork"))? {
-        ForkResult::Parent { child } => {
-            restored.map_err(Error::os("sigprocmask"))?;
-            Ok(child)
-        }
-        ForkResult::Child => unreachable!("the child does not return"),
+    before.thread_set_mask().map_err(Error::os("sigprocmask"))?;
+    match forked {
+        Ok(ForkResult::Parent { child }) => Ok(child),
+        Ok(ForkResult::Child) => quit(), // it does not come here
+        Err(errno) => Err(Error::Os {
+            what: "fork",
+            errno,
+        }),
     }
 }
 

@@ -174,8 +174,7 @@ pub(crate) fn check(events: &[Event]) {
         match *event {
             Event::Exec(task, old) => {
                 if let Some(old) = old {
-                    // The first exec leaves a space that was never reported.
-                    assert!(alive.remove(&old) || at == 0, "{at}: {old:?} was not there");
+                    assert!(alive.remove(&old), "{at}: {old:?} was not there");
                 }
                 assert!(alive.insert(task.mm), "{at}: {event:?} is not new");
             }
