@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use std::path::Path;
 use std::process::{Child, ExitStatus as Ended};
 use std::time::{Duration, Instant};
-use tracer_support::helper::{self, Helper};
+use tracer_support::own_process::{self, OwnProcess};
 use tracer_support::{Event, Scratch, command, record};
 use vmaple_linux::tracer::ExitStatus;
 
@@ -274,9 +274,9 @@ const COUNTS_TERM: &str = r"
 fn a_signal_to_the_tracer_alone_is_passed_on_once() {
     let scratch = Scratch::new("alone");
     let program = compile(&scratch, "alone", COUNTS_TERM);
-    let helper = Helper::new(&scratch, &program).start();
+    let helper = OwnProcess::new(&scratch, &program).start();
     announced(&scratch.path("pid"));
-    kill(helper::pid(&helper), Signal::SIGTERM).expect("a signal");
+    kill(own_process::pid(&helper), Signal::SIGTERM).expect("a signal");
     assert_eq!(end(helper).code(), Some(21));
 }
 
@@ -284,9 +284,9 @@ fn a_signal_to_the_tracer_alone_is_passed_on_once() {
 fn a_signal_to_the_whole_group_is_not_passed_on_again() {
     let scratch = Scratch::new("group");
     let program = compile(&scratch, "group", COUNTS_TERM);
-    let helper = Helper::new(&scratch, &program).own_group().start();
+    let helper = OwnProcess::new(&scratch, &program).own_group().start();
     announced(&scratch.path("pid"));
-    killpg(helper::pid(&helper), Signal::SIGTERM).expect("a signal");
+    killpg(own_process::pid(&helper), Signal::SIGTERM).expect("a signal");
     assert_eq!(end(helper).code(), Some(21));
 }
 
@@ -294,8 +294,8 @@ fn a_signal_to_the_whole_group_is_not_passed_on_again() {
 fn the_tracer_stops_with_its_job() {
     let scratch = Scratch::new("job");
     let program = compile(&scratch, "job", COUNTS_TERM);
-    let helper = Helper::new(&scratch, &program).own_group().start();
-    let (tracer, pid) = (helper::pid(&helper), announced(&scratch.path("pid")));
+    let helper = OwnProcess::new(&scratch, &program).own_group().start();
+    let (tracer, pid) = (own_process::pid(&helper), announced(&scratch.path("pid")));
     for continue_all in [true, false] {
         killpg(tracer, Signal::SIGTSTP).expect("a stop");
         let status = waitpid(tracer, Some(WaitPidFlag::WUNTRACED)).expect("the tracer's stop");
@@ -327,9 +327,9 @@ fn an_ignored_sigpipe_stays_ignored() {
             return (pipe.sa_handler == SIG_IGN) + 2 * (usr1.sa_handler == SIG_IGN);
         }",
     );
-    let plain = Helper::new(&scratch, &program).start();
+    let plain = OwnProcess::new(&scratch, &program).start();
     assert_eq!(end(plain).code(), Some(0));
-    let ignoring = Helper::new(&scratch, &program)
+    let ignoring = OwnProcess::new(&scratch, &program)
         .after("trap '' PIPE USR1")
         .start();
     assert_eq!(end(ignoring).code(), Some(3));
@@ -339,16 +339,15 @@ fn an_ignored_sigpipe_stays_ignored() {
 fn a_killed_tracer_takes_the_program_along() {
     let scratch = Scratch::new("exitkill");
     let program = compile(&scratch, "exitkill", COUNTS_TERM);
-    let helper = Helper::new(&scratch, &program).start();
+    let helper = OwnProcess::new(&scratch, &program).start();
     let pid = announced(&scratch.path("pid"));
-    kill(helper::pid(&helper), Signal::SIGKILL).expect("a signal");
+    kill(own_process::pid(&helper), Signal::SIGKILL).expect("a signal");
     assert_eq!(end(helper).code(), None);
     eventually("the program is gone", || matches!(state(pid), '-' | 'Z'));
 }
 
-/// Not a test: the tracer as a process of its own, see [`Helper`].
+/// Not a test: the tracer as a process of its own, see [`OwnProcess`].
 #[test]
-#[ignore = "run by the other tests"]
-fn helper() {
-    helper::run();
+fn own_process() {
+    own_process::run();
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
-use tracer_support::helper::{self, Helper};
+use tracer_support::own_process::{self, OwnProcess};
 use tracer_support::{Recorder, Scratch, command, record};
 use vmaple_linux::tracer::{
     self, Command, Decision, Error, ExitStatus, ForkKind, MmId, Observer, Options, Outcome,
@@ -85,7 +85,7 @@ fn input_and_output_are_the_programs() {
         "#!/bin/sh\nread x; echo \"<$x>\"; echo oops >&2\n",
         0o755,
     );
-    let mut helper = Helper::new(&scratch, &script)
+    let mut helper = OwnProcess::new(&scratch, &script)
         .process()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -126,7 +126,7 @@ const REFUSED: &str = "VMAPLE_TEST_REFUSED";
 fn refused(name: &str, call: i64) -> Option<i32> {
     let scratch = Scratch::new(name);
     let script = file(&scratch, "script", "#!/bin/sh\nexit 0\n", 0o755);
-    let mut helper = Helper::new(&scratch, &script).process();
+    let mut helper = OwnProcess::new(&scratch, &script).process();
     let output = helper
         .env(REFUSED, call.to_string())
         .output()
@@ -150,8 +150,7 @@ fn a_refused_filter_is_explained() {
 
 /// Not a test: the tracer as a process of its own, under an outer filter if asked for.
 #[test]
-#[ignore = "run by the other tests"]
-fn helper() {
+fn own_process() {
     if let Some(call) = std::env::var_os(REFUSED) {
         let call = call
             .to_str()
@@ -167,7 +166,7 @@ fn helper() {
         let program: BpfProgram = filter.try_into().expect("a program");
         seccompiler::apply_filter(&program).expect("the filter is taken");
     }
-    helper::run();
+    own_process::run();
 }
 
 /// Gives up at some point, in some way.

@@ -28,7 +28,7 @@ extern "C" fn look() {
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: no new action is given, and the kernel's answer goes to `action`.
     let done = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &raw mut action) };
-    // Relaxed, here and below: there is one thread, and later ones are started by it.
+    // Relaxed: there is one thread, and all later ones are started by it.
     PIPE_IGNORED.store(
         done == 0 && action.sa_sigaction == libc::SIG_IGN,
         Ordering::Relaxed,
@@ -37,6 +37,7 @@ extern "C" fn look() {
         // SAFETY: asks for a flag of a descriptor number, which need not be open.
         let open = unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0;
         if !open {
+            // Relaxed: as above.
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
         }
     }
@@ -44,11 +45,13 @@ extern "C" fn look() {
 
 /// Whether `SIGPIPE` was ignored when the process started.
 pub(super) fn pipe_ignored() -> bool {
+    // Relaxed: written before any thread that could read it was started.
     PIPE_IGNORED.load(Ordering::Relaxed)
 }
 
 /// The standard descriptors that were closed when the process started.
 pub(super) fn closed_descriptors() -> impl Iterator<Item = i32> {
+    // Relaxed: written before any thread that could read it was started.
     let closed = CLOSED.load(Ordering::Relaxed);
     (0..3).filter(move |fd| closed & 1 << fd != 0)
 }

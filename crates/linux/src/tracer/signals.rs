@@ -56,26 +56,28 @@ extern "C" fn count(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc
     let info = unsafe { &*info };
     let sender = sys::sender(info).map_or(0, Pid::as_raw);
     let at = signal.unsigned_abs() as usize % NR_SIGNALS;
-    // Relaxed, here and in the readers: each number stands alone; a sender that belongs to the
-    // next signal of the same kind is as good.
+    // Relaxed: a sender that belongs to the next signal of the same kind is as good.
     SENDERS[at].store(sender, Ordering::Relaxed);
+    // Relaxed: a number that stands alone.
     COUNTS[at].fetch_add(1, Ordering::Relaxed);
+    // Relaxed: who misses it looks again at the next tick.
     TOTAL.fetch_add(1, Ordering::Relaxed);
 }
 
 /// How many signals came at all, since the process started.
 pub(super) fn total() -> u32 {
+    // Relaxed: a number that stands alone.
     TOTAL.load(Ordering::Relaxed)
 }
 
 /// How many of this signal came, and who sent the last one (`None`: the kernel).
 pub(super) fn received(signal: Signal) -> (u32, Option<Pid>) {
     let at = signal as usize % NR_SIGNALS;
+    // Relaxed: a sender that belongs to the next signal of the same kind is as good.
     let sender = SENDERS[at].load(Ordering::Relaxed);
-    (
-        COUNTS[at].load(Ordering::Relaxed),
-        (sender != 0).then(|| Pid::from_raw(sender)),
-    )
+    // Relaxed: a number that stands alone.
+    let count = COUNTS[at].load(Ordering::Relaxed);
+    (count, (sender != 0).then(|| Pid::from_raw(sender)))
 }
 
 /// How many ticks there were.

@@ -3,7 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-pub(crate) mod helper;
+pub(crate) mod own_process;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

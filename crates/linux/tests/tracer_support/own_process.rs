@@ -12,14 +12,14 @@ const PROGRAM: &str = "VMAPLE_TEST_PROGRAM";
 const FILE: &str = "VMAPLE_TEST_FILE";
 
 /// How to start it.
-pub(crate) struct Helper {
+pub(crate) struct OwnProcess {
     program: PathBuf,
     file: PathBuf,
     own_group: bool,
     shell_prefix: String,
 }
 
-impl Helper {
+impl OwnProcess {
     pub(crate) fn new(scratch: &Scratch, program: &Path) -> Self {
         Self {
             program: program.to_owned(),
@@ -47,13 +47,7 @@ impl Helper {
         process
             .args(["-c", &format!("{}; exec \"$@\"", self.shell_prefix), "sh"])
             .arg(binary)
-            .args([
-                "helper",
-                "--exact",
-                "--ignored",
-                "--nocapture",
-                "--test-threads=1",
-            ])
+            .args(["own_process", "--exact", "--nocapture", "--test-threads=1"])
             .env(PROGRAM, self.program)
             .env(FILE, self.file)
             .stdin(Stdio::null());
