@@ -180,7 +180,9 @@ impl Mm {
         }
         check_advice(vma, advice)?;
         if advice == Advice::GuardInstall {
-            self.note_faulted(part.start);
+            if vma.is_anonymous() {
+                self.note_faulted(part.start);
+            }
             if self.config.features.maybe_guard {
                 self.set_flags(part.start, vma.flags | VmFlags::MAYBE_GUARD);
             }
@@ -260,12 +262,12 @@ fn is_page_mergeable(vma: &Vma) -> bool {
     !vma.flags.intersects(unsuitable)
 }
 
-/// A sealed mapping whose contents the process could not change by writing.
+/// Sealed memory without a file whose contents the process could not change by writing.
 #[doc(alias = "can_madvise_modify")]
 fn is_protected_by_seal(vma: &Vma) -> bool {
     vma.flags.contains(VmFlags::SEALED)
         && !vma.flags.intersects(VmFlags::SHARED | VmFlags::WRITE)
-        && (vma.is_anonymous() || vma.anon_vma.is_some())
+        && vma.backing.file().is_none()
 }
 
 /// Whether advice that leaves the flags alone suits the VMA.

@@ -194,7 +194,7 @@ pub(crate) fn absorb(
 /// the other later.
 #[doc(alias = "anon_vma_compatible")]
 pub(crate) fn may_reuse_anon_vma(below: &Vma, above: &Vma, page_shift: u32) -> bool {
-    let ignored = VmFlags::ACCESS | VmFlags::SOFTDIRTY;
+    let ignored = VmFlags::ACCESS | STICKY;
     below.end == above.start
         && (below.flags ^ above.flags).difference(ignored).is_empty()
         && below.backing.is_same(&above.backing)

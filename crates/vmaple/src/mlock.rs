@@ -2,7 +2,7 @@
 
 use crate::addr::AddrRange;
 use crate::anon::Populated;
-use crate::errno::{CallError, Errno};
+use crate::errno::{CallError, Errno, Unmodelled};
 use crate::file::FileKind;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
@@ -21,6 +21,7 @@ impl Mm {
     /// # Errors
     /// EPERM: locking is not permitted at all. ENOMEM: the limit, a hole (VMAs below it are
     /// locked), or pages that cannot be had (all VMAs are locked then).
+    /// [`Unmodelled`]: part of the range may hold guard pages.
     ///
     /// ```
     /// use vmaple::{Errno, Mm, MmConfig, MmapArgs};
@@ -119,6 +120,11 @@ impl Mm {
         let bytes = self.config.page_ceil(len.wrapping_add(addr - start));
         self.check_lock_limit(start, bytes)?;
         let range = self.touched(addr, len)?;
+        let mut locked = self.overlapping(range);
+        if locked.any(|vma| vma.flags.contains(VmFlags::MAYBE_GUARD)) {
+            return Err(Unmodelled("mlock of what may hold guard pages").into());
+        }
+        drop(locked);
         self.apply_lock(range, flags)?;
         match self.populate(range, true) {
             Populated::Fully => Ok(()),

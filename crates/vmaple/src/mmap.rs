@@ -105,7 +105,8 @@ impl Mm {
     ///
     /// # Errors
     /// As in Linux. When a replacing call fails for a limit, what it would have replaced stays,
-    /// but VMAs that reach out of the range have been cut at its ends.
+    /// but VMAs that reach out of the range have been cut at its ends; when it fails because a
+    /// shared-memory object exceeds the commit limit, the range is empty.
     /// [`Unmodelled`]: huge pages.
     ///
     /// ```
@@ -362,22 +363,41 @@ impl Mm {
             flags |= VmFlags::ACCOUNT;
         }
         self.discard(range);
+        self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);
         let mut vma = Vma::new(range, flags, plan.pgoff, backing);
         let held = match driver {
             Some(sets) => {
                 vma.flags |= sets;
-                if vma.flags.intersects(VmFlags::SPECIAL) {
-                    vma.flags -= VmFlags::LOCKED_MASK;
-                }
+                flags |= sets;
                 self.store_new(vma);
                 range
             }
             None => self.insert_merging(vma, Reach::BothSides),
         };
         debug_assert!(held.start <= range.start && range.end <= held.end);
+        if flags.contains(VmFlags::LOCKED) && flags.intersects(NEVER_LOCKED) {
+            self.set_flags(range.start, flags - VmFlags::LOCKED_MASK);
+        }
         if plan.populate {
             self.populate(range, false);
+        }
+        Ok(())
+    }
+
+    /// Shared memory without a file of its own is counted when its object is made, which is after
+    /// the old mappings have gone: a refusal leaves a hole.
+    #[doc(alias = "shmem_zero_setup")]
+    fn commit_shared_object(
+        &self,
+        file: Option<&FileRef>,
+        flags: VmFlags,
+        pages: u64,
+    ) -> Result<(), Errno> {
+        let has_file = file.is_some_and(|file| file.kind() != FileKind::DevZero);
+        let makes_object = flags.contains(VmFlags::MAYSHARE) && !has_file;
+        if makes_object && !flags.contains(VmFlags::NORESERVE) {
+            self.enough_memory(pages)?;
         }
         Ok(())
     }
@@ -424,6 +444,9 @@ impl Mm {
     }
 }
 
+/// Mappings that lose the lock flags again once they are in place.
+const NEVER_LOCKED: VmFlags = VmFlags::SPECIAL.union(VmFlags::DROPPABLE);
+
 /// `flag` if `condition`.
 pub(crate) fn flag_if(condition: bool, flag: VmFlags) -> VmFlags {
     if condition { flag } else { VmFlags::empty() }
@@ -446,7 +469,7 @@ fn anonymous_flags(map: MapFlags, flags: VmFlags) -> Result<VmFlags, Errno> {
         1 => Ok(flags | VmFlags::SHARED | VmFlags::MAYSHARE),
         2 => Ok(flags),
         8 if grows || map.contains(MapFlags::LOCKED) => Err(Errno::EINVAL),
-        8 => Ok((flags - VmFlags::LOCKED_MASK)
+        8 => Ok(flags
             | VmFlags::DROPPABLE
             | VmFlags::NORESERVE
             | VmFlags::WIPEONFORK

@@ -3,7 +3,7 @@
 use super::child::Command;
 use super::files::{DEV_ZERO, FIRST_FD, TestFile};
 use std::sync::Arc;
-use vmaple::{CallError, Errno, Mm, MmapArgs, MmapSource, SharedZero};
+use vmaple::{CallError, Errno, Limits, Mm, MmapArgs, MmapSource, SharedZero};
 
 /// An operation with its raw arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -230,15 +230,18 @@ impl Op {
                 Ok(0)
             }
             Op::SetLimit { which, bytes } => {
-                let limits = &mut mm.config_mut().limits;
-                match which {
-                    libc::RLIMIT_AS => limits.as_bytes = bytes,
-                    libc::RLIMIT_DATA => limits.data_bytes = bytes,
-                    _ => limits.memlock_bytes = bytes,
-                }
+                set_limit(&mut mm.config_mut().limits, which, bytes);
                 Ok(0)
             }
         }
+    }
+}
+
+fn set_limit(limits: &mut Limits, which: u32, bytes: u64) {
+    match which {
+        libc::RLIMIT_AS => limits.as_bytes = bytes,
+        libc::RLIMIT_DATA => limits.data_bytes = bytes,
+        _ => limits.memlock_bytes = bytes,
     }
 }
 

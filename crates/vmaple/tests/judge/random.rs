@@ -89,6 +89,11 @@ fn is_harmless(session: &Session, op: &Op) -> bool {
             let guarded = |vma: &vmaple::Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
             clear(addr, len) && !session.mm.overlapping(range).any(guarded)
         }
+        Op::Mlock { addr, len } | Op::Mlock2 { addr, len, .. } => {
+            let range = AddrRange::new(addr & !(PAGE - 1), addr + len);
+            let guarded = |vma: &vmaple::Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+            !session.mm.overlapping(range).any(guarded)
+        }
         Op::Touch { addr } => clear(addr, 1),
         Op::Mremap {
             addr,
@@ -102,83 +107,70 @@ fn is_harmless(session: &Session, op: &Op) -> bool {
 }
 
 fn propose(session: &Session, profile: &Profile, rng: &mut Rng) -> Op {
-    match profile.pick(rng.next()) {
+    let profile_kind = profile.pick(rng.next());
+    match profile_kind {
         0 => mmap_fixed(rng),
         1 => mmap_anywhere(session, rng),
-        2 => {
-            let range = some_range(session, rng);
-            Op::Munmap {
-                addr: range.start,
-                len: range.len(),
-            }
-        }
-        3 => {
-            let range = some_range(session, rng);
-            let prot = rng.of(&[
-                0,
-                1,
-                1,
-                3,
-                3,
-                3,
-                5,
-                7,
-                2,
-                4,
-                8,
-                0x0100_0003,
-                0x0200_0001,
-                16,
-            ]);
-            Op::Mprotect {
-                addr: range.start,
-                len: range.len(),
-                prot,
-            }
-        }
+        2 | 3 | 5 | 8 | 9 => on_range(session, profile_kind, rng),
         4 => mremap(session, rng),
-        5 => {
-            let range = some_range(session, rng);
-            let advice = rng.of(&[
-                0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
-                102, 103, 0, 1, 2, 10, 11, 16, 17, 102, 7, 100,
-            ]);
-            Op::Madvise {
-                addr: range.start,
-                len: range.len(),
-                advice,
-            }
-        }
         6 => lock(session, rng),
         7 if rng.one_in(2) => Op::Munlockall,
         7 => Op::Mlockall {
             flags: rng.below(9),
         },
-        8 => {
-            let range = some_range(session, rng);
-            Op::Mseal {
-                addr: range.start,
-                len: PAGE,
-            }
-        }
-        9 if rng.one_in(12) => {
-            let range = some_range(session, rng);
-            Op::RemapFilePages {
-                addr: range.start,
-                len: range.len(),
-                pgoff: rng.below(20),
-            }
-        }
-        9 => {
-            let range = some_range(session, rng);
-            Op::Touch {
-                addr: range.start + rng.below(range.len()),
-            }
-        }
         10 => Op::Fork,
         11 => brk(session, rng),
         12 => limit(session, rng),
         _ => grow_stack(session, rng),
+    }
+}
+
+const PROTECTIONS: [u64; 14] = [
+    0,
+    1,
+    1,
+    3,
+    3,
+    3,
+    5,
+    7,
+    2,
+    4,
+    8,
+    0x0100_0003,
+    0x0200_0001,
+    16,
+];
+const ADVICE: [i32; 34] = [
+    0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 102, 103, 0,
+    1, 2, 10, 11, 16, 17, 102, 7, 100,
+];
+
+/// The operations on a range; `kind` as in [`Profile::pick`].
+fn on_range(session: &Session, kind: usize, rng: &mut Rng) -> Op {
+    let range = some_range(session, rng);
+    let (addr, len) = (range.start, range.len());
+    match kind {
+        2 => Op::Munmap { addr, len },
+        3 => Op::Mprotect {
+            addr,
+            len,
+            prot: rng.of(&PROTECTIONS),
+        },
+        5 => Op::Madvise {
+            addr,
+            len,
+            advice: rng.of(&ADVICE),
+        },
+        8 => Op::Mseal { addr, len: PAGE },
+        _ if rng.one_in(12) => Op::RemapFilePages {
+            addr,
+            len,
+            pgoff: rng.below(20),
+        },
+        _ => Op::Touch {
+            addr: addr + rng.below(len),
+        },
     }
 }
 
@@ -226,12 +218,11 @@ fn mmap_fixed(rng: &mut Rng) -> Op {
     let prot = rng.of(&[0, 1, 3, 3, 3, 3, 5, 7, 2]);
     let fixed = rng.of(&[0x10, 0x10, 0x10, 0x10, 0x10_0000]);
     let extra = match rng.below(24) {
-        0 => 0x4000,
+        0 | 5 => 0x4000,
         1 => 0x2_0000,
         2 => 0x8000,
         3 => 0x2000,
         4 => 0x100,
-        5 => 0x4000,
         6 => 0x80_0000,
         _ => 0,
     };

@@ -33,8 +33,11 @@ pub(crate) fn read(pid: u32) -> Result<Seed, String> {
         };
         if let Some(flags) = line.strip_prefix("VmFlags: ") {
             vma.flags = VmFlags::from_mnemonics(flags).map_err(|error| error.to_string())?;
-        } else if let Some(size) = line.strip_prefix("Anonymous:") {
-            if !size.trim().starts_with("0 ") && vma.backing_is_private() {
+        } else if let Some(size) = line.strip_prefix("Anonymous:")
+            && !size.trim().starts_with("0 ")
+            && vma.backing_is_private()
+        {
+            {
                 vma.anon_vma = Some(AnonVma {
                     id: AnonVmaId(vma.start),
                     inherited: false,
