@@ -268,6 +268,9 @@ impl<'o> Tracer<'o> {
 
     /// Kills whatever is left, and waits until it is gone.
     pub(super) fn kill_all(&mut self) {
+        if self.tasks.is_empty() && self.unclaimed.is_empty() {
+            return;
+        }
         while !self.tasks.is_empty() {
             for slot in self.tasks.iter() {
                 let _ = kill(slot.task.tid, Signal::SIGKILL);

@@ -87,6 +87,9 @@ pub type Decision = Result<Verdict, ObserverError>;
 /// [`overlapped`](Self::overlapped) said so. A task can be killed by `SIGKILL` while it stands
 /// still: reads then fail with `ESRCH` or return nothing, and its end is reported later.
 ///
+/// The tracer's timer interrupts slow system calls of the observer, too: a raw call may return
+/// `EINTR`, while the standard library tries again by itself.
+///
 /// An error ends the run as [`Verdict::Stop`] does, and comes back from
 /// [`run`](super::run).
 pub trait Observer {
