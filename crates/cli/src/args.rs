@@ -54,6 +54,10 @@ pub(crate) struct Run {
     /// as comparing takes less time than the program itself
     #[arg(long, value_name = "every|N|exit")]
     pub(crate) check: Option<Check>,
+    /// Compare the flags that smaps shows (`VmFlags`) as well: slow, and sharper than maps,
+    /// which shows a wrong flag only when mappings merge or do not
+    #[arg(long)]
+    pub(crate) flags: bool,
     /// Stop the program at the first difference
     #[arg(long)]
     pub(crate) fail_fast: bool,

@@ -68,7 +68,14 @@ fn options(args: &Run) -> Options {
         Some(Check::Exit) => live::Check::Exit,
     };
     let tracer = tracer::Options::default();
-    Options { check, fail_fast: args.fail_fast, record: args.record.clone(), plant: args.plant, tracer }
+    Options {
+        check,
+        flags: args.flags,
+        fail_fast: args.fail_fast,
+        record: args.record.clone(),
+        plant: args.plant,
+        tracer,
+    }
 }
 
 /// The status a shell shows, and the signal if one killed the program.

@@ -10,7 +10,9 @@ use crate::call::Call;
 use crate::event::{Cause, Event, Moment, SpaceId};
 use crate::mirror::MapDifference;
 use crate::procfs::maps::MapsLine;
-use crate::tracer::{Decision, ObserverError, Stopped, Verdict};
+use crate::procfs::smaps;
+use crate::tracer::{Decision, ObserverError, Stopped, Task, Verdict};
+use vmaple::VmFlags;
 
 /// A growsdown mapping found lower than the mirror has it.
 struct Growth {
@@ -68,20 +70,39 @@ impl Live<'_> {
         self.mirror.report_mut().process(who.tgid.as_raw()).comparisons += 1;
         self.mirror.write_maps(space, &mut self.mirror_text)?;
         if self.mirror_text.as_bytes() == self.kernel_text.as_bytes() {
-            return Ok(None);
+            return if self.compare_flags { self.flags_difference(who) } else { Ok(None) };
         }
-        self.follow_faults_and_renames(space, who.tgid.as_raw())?;
+        self.follow_faults_and_renames(who)?;
         self.mirror.write_maps(space, &mut self.mirror_text)?;
         let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes());
         Ok(MapDifference::between(&self.mirror_text, &kernel))
     }
 
-    fn follow_faults_and_renames(&mut self, space: SpaceId, pid: i32) -> Result<(), ObserverError> {
+    /// Compares `VmFlags` too, which decide about merging and which maps does not show.
+    fn flags_difference(&mut self, who: Task) -> Result<Option<MapDifference>, ObserverError> {
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else { return Ok(None) };
+        let kernel = match smaps::vm_flags(who.tid) {
+            Ok(kernel) => kernel,
+            Err(error) if error.is_gone() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let mut ours = String::new();
+        for vma in mm.iter() {
+            ours += &flags_line(vma.start, vma.end, vma.flags);
+        }
+        let mut theirs = String::new();
+        for mapping in kernel.iter().filter(|mapping| mapping.start < mm.config().task_size) {
+            let flags = VmFlags::from_mnemonics(&mapping.mnemonics)?;
+            let pkey = u8::try_from(mapping.protection_key.unwrap_or(0)).unwrap_or(0);
+            theirs += &flags_line(mapping.start, mapping.end, flags.with_pkey(pkey));
+        }
+        Ok(MapDifference::between(&ours, &theirs))
+    }
+
+    fn follow_faults_and_renames(&mut self, who: Task) -> Result<(), ObserverError> {
+        let space = SpaceId(who.mm.0);
         for growth in self.growths(space) {
-            let grew = Event::Grew { space, from: growth.from, to: growth.to };
-            if self.apply(&grew)? == crate::mirror::Outcome::Agrees {
-                self.mirror.report_mut().process(pid).stack_growths += 1;
-            }
+            self.stack_grew(who, growth.from, growth.to)?;
         }
         for (file, known) in self.mirror.file_names(space) {
             let now = self.files.name_now(file).filter(|now| **now != known).cloned();
@@ -98,7 +119,7 @@ impl Live<'_> {
         let Some(mm) = self.mirror.space(space) else { return Vec::new() };
         let lines: Vec<MapsLine<'_>> = self.kernel_text.lines().filter_map(Result::ok).collect();
         let mut growths = Vec::new();
-        for vma in mm.iter().filter(|vma| vma.flags.contains(vmaple::VmFlags::GROWSDOWN)) {
+        for vma in mm.iter().filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN)) {
             let same = lines.iter().find(|line| line.end == vma.end && line.start < vma.start);
             if let Some(line) = same {
                 growths.push(Growth { from: vma.start, to: line.start });
@@ -106,4 +127,9 @@ impl Live<'_> {
         }
         growths
     }
+}
+
+/// One mapping with its flags and protection key, in the form that [`MapDifference`] takes.
+fn flags_line(start: u64, end: u64, flags: VmFlags) -> String {
+    format!("{start:x}-{end:x} VmFlags: {} key {}\n", flags.mnemonics(), flags.pkey())
 }

@@ -5,7 +5,7 @@
 //! first write, and whether two mappings merge depends on it). After the call: what the
 //! kernel itself made for the mapping, and what it drew at random.
 
-use vmaple::{AddrRange, MapFlags, MmapArgs, MmapSource};
+use vmaple::MapFlags;
 
 use super::decode::decode;
 use super::{Live, Pending};
@@ -14,11 +14,18 @@ use crate::event::{CallRecord, Facts, MappedFileFacts, Range, SpaceId};
 use crate::procfs::files::FileKind;
 use crate::procfs::process::{Limits, Status};
 use crate::procfs::smaps;
-use crate::tracer::{RawCall, Stopped, Task};
+use crate::tracer::{ObserverError, RawCall, Stopped, Task};
 
 impl Live<'_> {
     /// The typed call and everything to be known before it runs.
-    pub(super) fn facts_before(&mut self, task: &Stopped<'_>, raw: &RawCall) -> Pending {
+    ///
+    /// # Errors
+    /// Those of the trace, where a grown stack had to be recorded.
+    pub(super) fn facts_before(
+        &mut self,
+        task: &Stopped<'_>,
+        raw: &RawCall,
+    ) -> Result<Pending, ObserverError> {
         let who = task.task();
         let call = decode(task, raw);
         let mut facts = Facts { limits: self.changed_limits(who), ..Facts::default() };
@@ -39,13 +46,13 @@ impl Live<'_> {
             // means something. It is known by its inode.
             self.files.release(context.id);
         }
-        let mut clean = self.concerned(who, &call, &facts);
-        if let Some(space) = self.spaces.get_mut(&who.mm) {
+        let mut clean = self.concerned(who, &call, &facts)?;
+        if let Some(space) = self.spaces.get(&who.mm) {
             let held = space.anonymous(&clean);
             clean.retain(|range| !held.contains(range));
             facts.faulted = held.into_iter().map(Range::from).collect();
         }
-        Pending { call, facts, clean }
+        Ok(Pending { call, facts, clean })
     }
 
     /// Adds what only the finished call shows.
@@ -59,7 +66,7 @@ impl Live<'_> {
         match record.call {
             Call::Mmap { addr, flags, .. } => {
                 let anonymous = flags & MapFlags::ANONYMOUS.bits() != 0;
-                let shared = flags & MAP_TYPE != MapFlags::PRIVATE.bits();
+                let shared = matches!(flags & MAP_TYPE, MAP_SHARED | MAP_SHARED_VALIDATE);
                 let kind = record.facts.file.as_ref().map(|file| file.file.kind);
                 if shared && (anonymous || kind == Some(FileKind::DevZero)) {
                     record.facts.created = self.created_at(who, at);
@@ -110,7 +117,7 @@ impl Live<'_> {
         let made = self.files.identify_mapping(who.tid, mapping.start, mapping.end).ok()??;
         let mut file = made.facts;
         file.size_bytes = mapping.end - mapping.start;
-        Some(MappedFileFacts { id: made.id, file, driver_flags: flags_at(who, at) })
+        Some(MappedFileFacts { id: made.id, file, driver_flags: None })
     }
 
     /// Whether the kernel picks this address at random: `MAP_32BIT` without a usable hint.
@@ -119,76 +126,12 @@ impl Live<'_> {
         let low = flags & MapFlags::BIT32.bits() != 0 && flags & fixed == 0 && addr == 0;
         low && self.mirror.space(SpaceId(who.mm.0)).is_some_and(|mm| mm.config().randomize)
     }
-
-    /// All mappings that held no anonymous page so far.
-    pub(super) fn unfaulted(&self, who: Task) -> Vec<AddrRange> {
-        let mut ranges = Vec::new();
-        if let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) {
-            mm.unfaulted_near(AddrRange::new(0, mm.config().task_size), &mut ranges);
-        }
-        ranges
-    }
-
-    /// Mappings that the kernel's decision may look at and that held no anonymous page so far.
-    fn concerned(&self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
-        if call.touches_whole_map() {
-            return self.unfaulted(who);
-        }
-        let mut ranges = Vec::new();
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else { return ranges };
-        let mut spans: Vec<AddrRange> = call
-            .spans()
-            .iter()
-            .map(|span| whole_pages(span.start, span.len, mm.config().page_size))
-            .collect();
-        match *call {
-            Call::Mmap { len, .. } => spans.extend(landing(mm, call, facts, len)),
-            Call::Mremap { new_len, flags, .. } if flags & MREMAP_MAYMOVE != 0 => {
-                spans.extend(landing(mm, &anonymous(new_len), facts, new_len));
-            }
-            Call::Brk { addr } => {
-                let brk = mm.areas().brk;
-                let (low, high) = (brk.min(addr), brk.max(addr));
-                spans.push(whole_pages(low, high - low, mm.config().page_size));
-            }
-            _ => {}
-        }
-        for span in spans {
-            mm.unfaulted_near(span, &mut ranges);
-        }
-        ranges.sort_unstable_by_key(|range| range.start);
-        ranges.dedup();
-        ranges
-    }
 }
 
-const MREMAP_MAYMOVE: u64 = 1;
 /// The bits of mmap's flags that hold the kind of sharing.
 const MAP_TYPE: u64 = 0xf;
-
-/// Where the mirror would put a new mapping.
-fn landing(mm: &vmaple::Mm, call: &Call, facts: &Facts, len: u64) -> Option<AddrRange> {
-    let &Call::Mmap { addr, prot, flags, offset, .. } = call else { return None };
-    // Placement asks a file for its alignment only, which the length decides for most.
-    let source = MmapSource::Anonymous { shared_object: None };
-    let flags = if facts.file.is_some() { flags | MapFlags::ANONYMOUS.bits() } else { flags };
-    let args = MmapArgs { addr, len, prot, flags, source, offset, drawn: None };
-    let at = mm.placement(&args).ok()?;
-    Some(whole_pages(at, len, mm.config().page_size))
-}
-
-/// A private anonymous mapping of `len` bytes anywhere.
-fn anonymous(len: u64) -> Call {
-    let flags = MapFlags::PRIVATE.union(MapFlags::ANONYMOUS).bits();
-    Call::Mmap { addr: 0, len, prot: 0, flags, fd: -1, offset: 0 }
-}
-
-/// The pages that `start..start + len` touches; the kernel judges what is out of range.
-fn whole_pages(start: u64, len: u64, page_size: u64) -> AddrRange {
-    let mask = page_size - 1;
-    let end = start.saturating_add(len).saturating_add(mask) & !mask;
-    AddrRange::new(start & !mask, end.max(start & !mask))
-}
+const MAP_SHARED: u64 = 1;
+const MAP_SHARED_VALIDATE: u64 = 3;
 
 /// The descriptor argument, where the call has one that matters.
 fn descriptor(call: &Call) -> Option<i32> {

@@ -12,6 +12,7 @@
 //! is recorded like everything else ([`image`]).
 
 mod check;
+mod concerned;
 mod decode;
 mod facts;
 mod image;
@@ -44,6 +45,8 @@ use space::Space;
 pub struct Options {
     /// When to compare maps.
     pub check: Check,
+    /// Compare `VmFlags` of smaps as well as maps.
+    pub flags: bool,
     /// Kill the program at the first difference.
     pub fail_fast: bool,
     /// Where to write the trace.
@@ -159,6 +162,7 @@ struct Live<'a> {
     policy: Policy,
     recorder: Option<Writer>,
     fail_fast: bool,
+    compare_flags: bool,
     plant: Option<Plant>,
     calls: u64,
     audience: &'a mut dyn Audience,
@@ -178,6 +182,7 @@ impl<'a> Live<'a> {
             policy: Policy::new(options.check),
             recorder,
             fail_fast: options.fail_fast,
+            compare_flags: options.flags,
             plant: options.plant,
             calls: 0,
             audience,
@@ -204,7 +209,10 @@ impl<'a> Live<'a> {
         self.record(event)?;
         let outcome = self.mirror.apply(event)?;
         for id in self.releases.take() {
-            self.files.release(id);
+            // A description may be mapped anew before its release is looked at.
+            if !self.mirror.is_mapped(id) {
+                self.files.release(id);
+            }
         }
         Ok(outcome)
     }
@@ -286,7 +294,7 @@ impl Observer for Live<'_> {
 
     fn call_entry(&mut self, task: &mut Stopped<'_>, raw: &RawCall) -> Decision {
         if self.follows(task.task().mm) {
-            let pending = self.facts_before(task, raw);
+            let pending = self.facts_before(task, raw)?;
             if let Some(space) = self.spaces.get_mut(&task.task().mm) {
                 space.pending.insert(task.task().tid, pending);
             }

@@ -86,7 +86,11 @@ fn void(result: Result<(), CallError>) -> Given {
 
 /// The arguments of an `mmap`; `None` where the kernel failed it and nothing is known of a
 /// file that only a successful call would have made.
-fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Option<MmapArgs> {
+pub(super) fn mmap_args(
+    call: &Call,
+    facts: &Facts,
+    files: &mut FileBook,
+) -> Option<MmapArgs> {
     let &Call::Mmap { addr, len, prot, flags, offset, .. } = call else { return None };
     let source = if flags & MapFlags::ANONYMOUS.bits() != 0 {
         MmapSource::Anonymous {

@@ -22,7 +22,7 @@ use file::FileBook;
 pub use image::ImageError;
 
 use crate::call::Call;
-use crate::event::{CallRecord, Cause, Event, Image, Range, SpaceId};
+use crate::event::{CallRecord, Cause, Event, Facts, Image, Range, SpaceId};
 use crate::procfs::files::FileName;
 use crate::report::Report;
 
@@ -128,14 +128,26 @@ impl Mirror {
         self.spaces.get(&space)
     }
 
+    /// Where an `mmap` with these facts would put its mapping; none where it would fail.
+    pub fn landing(&mut self, space: SpaceId, call: &Call, facts: &Facts) -> Option<u64> {
+        let args = dispatch::mmap_args(call, facts, &mut self.files);
+        self.spaces.get(&space)?.placement(&args?).ok()
+    }
+
     /// Makes the call of `record` on a copy of its space and writes the resulting map into
-    /// `maps`. True where the call came to the kernel's result.
+    /// `maps`. The copy, where the call came to the kernel's result.
     #[must_use]
-    pub fn rehearse(&mut self, space: SpaceId, record: &CallRecord, maps: &mut String) -> bool {
-        let Some(mut mm) = self.spaces.get(&space).cloned() else { return false };
+    pub fn rehearse(
+        &mut self,
+        space: SpaceId,
+        record: &CallRecord,
+        maps: &mut String,
+    ) -> Option<Mm> {
+        let mut mm = self.spaces.get(&space)?.clone();
         let outcome = play(&mut mm, &mut self.files, record);
         maps.clear();
-        outcome == Outcome::Agrees && mm.write_maps(maps).is_ok()
+        let _ = mm.write_maps(maps);
+        (outcome == Outcome::Agrees).then_some(mm)
     }
 
     /// The figures so far.
@@ -159,6 +171,12 @@ impl Mirror {
         ids.sort_unstable();
         ids.dedup();
         ids.into_iter().filter_map(|id| Some((id, self.files.name(id)?))).collect()
+    }
+
+    /// Whether some mapping stands on open file description `id`.
+    #[must_use]
+    pub fn is_mapped(&self, id: u64) -> bool {
+        self.files.name(id).is_some()
     }
 
     fn mm(&mut self, space: SpaceId) -> Result<&mut Mm, MirrorError> {
