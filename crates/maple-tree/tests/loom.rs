@@ -63,16 +63,15 @@ fn beside(
     write: impl Fn(&Tree) + Sync + Send + Copy + 'static,
     read: impl Fn(&Tree) + Sync + Send + Copy + 'static,
 ) {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(move || {
+    loom::model(move || {
         let tree = Arc::new(Tree::from(spaced(nr)));
         let writer = {
             let tree = Arc::clone(&tree);
             thread::spawn(move || {
                 write(&tree);
-                // A second write closes the batch and frees what can be freed.
-                let _ = tree.write().clear(900..=901);
+                // More writes close the batch and free what can be freed.
+                store(&tree, 900, 901);
+                store(&tree, 900, 901);
             })
         };
         read(&tree);

@@ -149,7 +149,8 @@ impl Domain {
     #[inline]
     pub fn enter(&self, record: &Record) {
         // Acquire: pairs with the Release in `start_grace_period`; a reader in epoch e sees every
-        // unlink before e. Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
+        // unlink before e. Loom has no witness for it: there `light` is a fence, which does the
+        // same; with `membarrier` nothing else does.
         let epoch = self.epoch.load(Ordering::Acquire);
         // Release: pairs with the Acquire in `has_elapsed`; earlier sections of this thread are
         // over for whoever reads this epoch. Witness: `tests/loom.rs::sections_in_a_row`.
