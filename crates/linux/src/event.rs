@@ -75,6 +75,14 @@ pub enum Event {
         /// The lowest address now.
         to: u64,
     },
+    /// The map showed in which order faults and earlier calls came: another of the possible
+    /// states is the right one.
+    Order {
+        /// Whose.
+        space: SpaceId,
+        /// Which of the other states.
+        other: usize,
+    },
     /// A mapped file carries another name now (renamed or unlinked while mapped).
     Renamed {
         /// The open file description, as in [`MappedFileFacts::id`].
@@ -251,16 +259,13 @@ pub struct CallRecord {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Facts {
-    /// Mappings that held anonymous pages just before the call and were not known to.
+    /// First writes to mappings since the last call.
+    #[serde(flatten)]
+    pub faults: Faults,
+    /// Other orders of the same first writes that explain the outcome as well. Which one it
+    /// was shows later or never.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faulted: Vec<Range>,
-    /// Mappings that another thread wrote to first while the call ran, and which came
-    /// before the kernel's decision (as its outcome shows).
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faulted_during: Vec<Range>,
-    /// Mappings that another thread wrote to first while the call ran, after the decision.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub faulted_after: Vec<Range>,
+    pub alternatives: Vec<Faults>,
     /// The file behind the descriptor argument; none where the descriptor is not open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<MappedFileFacts>,
@@ -280,6 +285,21 @@ pub struct Facts {
     /// A value behind a pointer that the call returned through (`io_setup`'s context).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<u64>,
+}
+
+/// First writes to mappings, in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Faults {
+    /// Before the call began.
+    #[serde(skip_serializing_if = "Vec::is_empty", rename = "faulted")]
+    pub before: Vec<Range>,
+    /// While the call ran, by another thread, before the kernel's decision.
+    #[serde(skip_serializing_if = "Vec::is_empty", rename = "faulted_during")]
+    pub during: Vec<Range>,
+    /// While the call ran, by another thread, after the kernel's decision.
+    #[serde(skip_serializing_if = "Vec::is_empty", rename = "faulted_after")]
+    pub after: Vec<Range>,
 }
 
 impl Facts {

@@ -74,7 +74,11 @@ impl Live<'_> {
         }
         self.follow_faults_and_renames(who)?;
         self.mirror.write_maps(space, &mut self.mirror_text)?;
-        let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes());
+        let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes()).into_owned();
+        if let Some(other) = self.mirror.other_state(space, &kernel) {
+            let _agrees = self.apply(&Event::Order { space, other })?;
+            return Ok(None);
+        }
         Ok(MapDifference::between(&self.mirror_text, &kernel))
     }
 

@@ -10,7 +10,7 @@ use vmaple::MapFlags;
 use super::decode::decode;
 use super::{Live, Pending};
 use crate::call::Call;
-use crate::event::{CallRecord, Facts, MappedFileFacts, Range, SpaceId};
+use crate::event::{CallRecord, Facts, Faults, MappedFileFacts, Range, SpaceId};
 use crate::procfs::files::FileKind;
 use crate::procfs::process::{Limits, Status};
 use crate::procfs::smaps;
@@ -50,7 +50,8 @@ impl Live<'_> {
         if let Some(space) = self.spaces.get(&who.mm) {
             let held = space.anonymous(&clean);
             clean.retain(|range| !held.contains(range));
-            facts.faulted = held.into_iter().map(Range::from).collect();
+            facts.faults.before = held.into_iter().map(Range::from).collect();
+            facts.alternatives = other_orders(&facts.faults.before);
         }
         Ok(Pending { call, facts, clean })
     }
@@ -126,6 +127,17 @@ impl Live<'_> {
         let low = flags & MapFlags::BIT32.bits() != 0 && flags & fixed == 0 && addr == 0;
         low && self.mirror.space(SpaceId(who.mm.0)).is_some_and(|mm| mm.config().randomize)
     }
+}
+
+/// The same first writes in the opposite order, where two of them touch: the later one may
+/// take over the earlier one's `anon_vma`, so the order may show.
+fn other_orders(faulted: &[Range]) -> Vec<Faults> {
+    if !faulted.windows(2).any(|pair| pair[0].end == pair[1].start) {
+        return Vec::new();
+    }
+    let mut reversed = faulted.to_vec();
+    reversed.reverse();
+    vec![Faults { before: reversed, ..Faults::default() }]
 }
 
 /// The bits of mmap's flags that hold the kind of sharing.

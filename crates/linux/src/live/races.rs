@@ -9,23 +9,23 @@
 use vmaple::AddrRange;
 
 use super::Live;
-use crate::event::{CallRecord, Range, SpaceId};
-use crate::tracer::Stopped;
+use crate::event::{CallRecord, Faults, Range, SpaceId};
+use crate::tracer::{Stopped, Task};
 
 /// Mappings whose order is tried out one by one; beyond, all before or all after.
 const MOST_APART: usize = 4;
 
 impl Live<'_> {
-    /// Fills `faulted_during` and `faulted_after` of `record`, where `clean` lists what held
-    /// no anonymous page at entry.
+    /// Completes the faults of `record`, where `clean` lists what held no anonymous page at
+    /// entry: the first order that explains the outcome, and as alternatives all others.
     pub(super) fn order_races(
         &mut self,
         task: &Stopped<'_>,
         record: &mut CallRecord,
         clean: &[AddrRange],
     ) {
-        let mm = task.task().mm;
-        let Some(space) = self.spaces.get_mut(&mm) else { return };
+        let who = task.task();
+        let Some(space) = self.spaces.get(&who.mm) else { return };
         if !space.shared || clean.is_empty() {
             return;
         }
@@ -37,44 +37,53 @@ impl Live<'_> {
         if maps.read(&mut self.kernel_text).is_err() {
             return;
         }
-        let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes());
-        let space = SpaceId(mm.0);
-        if let Some(copy) = self.mirror.rehearse(space, record, &mut self.mirror_text)
-            && self.mirror_text == kernel
-        {
-            // Pages that the call itself brought in (MAP_POPULATE, mlock) are no race.
-            record.facts.faulted_after = self.faulted_beside(task.task(), &copy, &raced);
+        let mut ways = self.explanations(who, record, &raced);
+        if ways.is_empty() {
+            record.facts.faults.after = raced;
             return;
         }
-        for (during, after) in orders(&raced) {
-            record.facts.faulted_during = during;
-            record.facts.faulted_after = after;
-            let agrees = self.mirror.rehearse(space, record, &mut self.mirror_text).is_some();
-            if agrees && self.mirror_text == kernel {
-                return;
+        record.facts.faults = ways.remove(0);
+        record.facts.alternatives.append(&mut ways);
+    }
+
+    /// The orders of the raced faults that lead to the kernel's result and map.
+    fn explanations(&mut self, who: Task, record: &mut CallRecord, raced: &[Range]) -> Vec<Faults> {
+        let kernel = String::from_utf8_lossy(self.kernel_text.as_bytes()).into_owned();
+        let space = SpaceId(who.mm.0);
+        let before = record.facts.faults.before.clone();
+        let mut ways: Vec<Faults> = Vec::new();
+        for during in orders(raced) {
+            record.facts.faults = Faults { before: before.clone(), during, after: Vec::new() };
+            let copy = self.mirror.rehearse(space, record, &mut self.mirror_text);
+            let Some(copy) = copy.filter(|_| self.mirror_text == kernel) else { continue };
+            // What the call itself brought in (MAP_POPULATE, mlock) is no race and not clean.
+            let mut way = record.facts.faults.clone();
+            way.after = self.faulted_beside(who, &copy, raced);
+            let explained = way.during.is_empty() && way.after.is_empty();
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+            if explained {
+                break;
             }
         }
-        record.facts.faulted_during = Vec::new();
-        record.facts.faulted_after = raced;
+        record.facts.faults = Faults { before, ..Faults::default() };
+        ways
     }
 }
 
-/// Every way to put at least one fault before the call and the rest after it.
-fn orders(raced: &[Range]) -> impl Iterator<Item = (Vec<Range>, Vec<Range>)> + '_ {
-    let apart = raced.len().min(MOST_APART);
-    let all = (1_usize << apart) - 1;
-    let masks: Vec<usize> = if raced.len() <= MOST_APART { (1..=all).collect() } else { vec![all] };
-    masks.into_iter().map(move |mask| {
-        let before = |index: usize| {
-            raced.len() > MOST_APART || mask >> index & 1 == 1
-        };
-        let mut during = Vec::new();
-        let mut after = Vec::new();
-        for (index, range) in raced.iter().enumerate() {
-            if before(index) { &mut during } else { &mut after }.push(*range);
-        }
-        (during, after)
-    })
+/// Which of the raced faults came before the kernel's decision: none of them first, then
+/// every other choice.
+fn orders(raced: &[Range]) -> Vec<Vec<Range>> {
+    if raced.len() > MOST_APART {
+        return vec![Vec::new(), raced.to_vec()];
+    }
+    let choices = 0..1_usize << raced.len();
+    let chosen = |mask: usize| {
+        let in_mask = |(index, _): &(usize, &Range)| mask >> index & 1 == 1;
+        raced.iter().enumerate().filter(in_mask).map(|(_, range)| *range).collect()
+    };
+    choices.map(chosen).collect()
 }
 
 #[cfg(test)]
@@ -86,16 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn all_orders_of_a_few() {
-        let raced = ranges(2);
-        let found: Vec<(usize, usize)> = orders(&raced).map(|(d, a)| (d.len(), a.len())).collect();
-        assert_eq!(found, [(1, 1), (1, 1), (2, 0)]);
+    fn all_choices_of_a_few() {
+        let sizes: Vec<usize> = orders(&ranges(2)).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [0, 1, 1, 2]);
     }
 
     #[test]
-    fn all_of_many() {
-        let raced = ranges(9);
-        let found: Vec<(usize, usize)> = orders(&raced).map(|(d, a)| (d.len(), a.len())).collect();
-        assert_eq!(found, [(9, 0)]);
+    fn none_or_all_of_many() {
+        let sizes: Vec<usize> = orders(&ranges(9)).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [0, 9]);
     }
 }

@@ -11,6 +11,7 @@ mod difference;
 mod dispatch;
 mod file;
 mod image;
+mod worlds;
 
 use std::collections::HashMap;
 
@@ -19,17 +20,18 @@ use vmaple::{Errno, Mm};
 pub use difference::MapDifference;
 pub use file::Releases;
 use file::FileBook;
+use worlds::Worlds;
 pub use image::ImageError;
 
 use crate::call::Call;
-use crate::event::{CallRecord, Cause, Event, Facts, Image, Range, SpaceId};
+use crate::event::{CallRecord, Cause, Event, Facts, Faults, Image, Range, SpaceId};
 use crate::procfs::files::FileName;
 use crate::report::Report;
 
 /// All mirrored address spaces of a run.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    spaces: HashMap<SpaceId, Mm>,
+    spaces: HashMap<SpaceId, Worlds>,
     files: FileBook,
     report: Report,
 }
@@ -106,6 +108,10 @@ impl Mirror {
             }
             Event::Call(record) => self.call(record),
             Event::Grew { space, from, to } => self.grew(*space, *from, *to),
+            Event::Order { space, other } => {
+                let known = self.worlds(*space)?.promote(*other);
+                Ok(if known { Outcome::Agrees } else { Outcome::Unmodelled("order of faults".to_owned()) })
+            }
             Event::Renamed { file, name } => {
                 self.files.rename(*file, name);
                 Ok(Outcome::Agrees)
@@ -125,13 +131,13 @@ impl Mirror {
     /// The address space `space`, if an image of it came.
     #[must_use]
     pub fn space(&self, space: SpaceId) -> Option<&Mm> {
-        self.spaces.get(&space)
+        self.spaces.get(&space).map(Worlds::current)
     }
 
     /// Where an `mmap` with these facts would put its mapping; none where it would fail.
     pub fn landing(&mut self, space: SpaceId, call: &Call, facts: &Facts) -> Option<u64> {
         let args = dispatch::mmap_args(call, facts, &mut self.files);
-        self.spaces.get(&space)?.placement(&args?).ok()
+        self.space(space)?.placement(&args?).ok()
     }
 
     /// Makes the call of `record` on a copy of its space and writes the resulting map into
@@ -143,8 +149,8 @@ impl Mirror {
         record: &CallRecord,
         maps: &mut String,
     ) -> Option<Mm> {
-        let mut mm = self.spaces.get(&space)?.clone();
-        let outcome = play(&mut mm, &mut self.files, record);
+        let mut mm = self.space(space)?.clone();
+        let outcome = play(&mut mm, &mut self.files, record, &record.facts.faults);
         maps.clear();
         let _ = mm.write_maps(maps);
         (outcome == Outcome::Agrees).then_some(mm)
@@ -163,7 +169,7 @@ impl Mirror {
 
     /// The files that mappings of `space` stand on, as ids with the name the mirror knows.
     pub fn file_names(&self, space: SpaceId) -> Vec<(u64, FileName)> {
-        let Some(mm) = self.spaces.get(&space) else { return Vec::new() };
+        let Some(mm) = self.space(space) else { return Vec::new() };
         let mut ids: Vec<u64> = mm
             .iter()
             .filter_map(|vma| vma.backing.file().map(|file| file.identity().0))
@@ -179,7 +185,13 @@ impl Mirror {
         self.files.name(id).is_some()
     }
 
-    fn mm(&mut self, space: SpaceId) -> Result<&mut Mm, MirrorError> {
+    /// The other state of `space` whose map reads `text`, where faults left an order open.
+    #[must_use]
+    pub fn other_state(&self, space: SpaceId, text: &str) -> Option<usize> {
+        self.spaces.get(&space)?.other_with(text)
+    }
+
+    fn worlds(&mut self, space: SpaceId) -> Result<&mut Worlds, MirrorError> {
         self.spaces.get_mut(&space).ok_or(MirrorError::UnknownSpace(space))
     }
 
@@ -196,7 +208,7 @@ impl Mirror {
             Cause::Unmodelled(name) => process.count_reseed(name),
             Cause::Difference => {}
         }
-        self.spaces.insert(image.space, mm);
+        self.spaces.insert(image.space, Worlds::new(mm));
         Ok(())
     }
 
@@ -217,13 +229,13 @@ impl Mirror {
         pid: i32,
         faulted: &[Range],
     ) -> Result<(), MirrorError> {
-        let mm = self.mm(parent)?;
-        note_faulted(mm, faulted);
-        let copy = mm
+        let worlds = self.worlds(parent)?;
+        worlds.each(|mm| note_faulted(mm, faulted));
+        let copy = worlds
             .fork()
             .map_err(|error| MirrorError::Fork { pid: parent_pid, reason: error.to_string() })?;
         let vmas = copy.len() as u64;
-        self.spaces.insert(child, copy);
+        self.spaces.insert(child, Worlds::new(copy));
         self.join(pid, parent_pid);
         self.report.process(parent_pid).count_call(Call::Fork.name());
         let process = self.report.process(pid);
@@ -238,16 +250,19 @@ impl Mirror {
         if record.facts.drawn.is_some() {
             process.drawn_addresses += 1;
         }
-        if !record.facts.faulted_during.is_empty() || !record.facts.faulted_after.is_empty() {
+        let faults = &record.facts.faults;
+        if !faults.during.is_empty() || !faults.after.is_empty() {
             process.fault_races += 1;
         }
-        let mm = self.spaces.get_mut(&record.space).ok_or(MirrorError::UnknownSpace(record.space))?;
-        let before = *mm.counters();
-        let outcome = play(mm, &mut self.files, record);
+        let worlds =
+            self.spaces.get_mut(&record.space).ok_or(MirrorError::UnknownSpace(record.space))?;
+        let before = *worlds.current().counters();
+        let outcome = worlds.call(&mut self.files, record);
+        let mm = worlds.current();
         let after = *mm.counters();
         let vmas = mm.len() as u64;
-        process.merges += after.merges.total() - before.merges.total();
-        process.splits += after.splits - before.splits;
+        process.merges += after.merges.total().saturating_sub(before.merges.total());
+        process.splits += after.splits.saturating_sub(before.splits);
         process.final_vmas = vmas;
         process.peak_vmas = process.peak_vmas.max(vmas);
         if let Outcome::Result(_) = outcome {
@@ -257,8 +272,9 @@ impl Mirror {
     }
 
     fn grew(&mut self, space: SpaceId, from: u64, to: u64) -> Result<Outcome, MirrorError> {
-        let mm = self.mm(space)?;
-        let grown = mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok();
+        let grown = self.worlds(space)?.each(|mm| {
+            mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok()
+        });
         Ok(if grown { Outcome::Agrees } else { Outcome::Unmodelled("stack growth".to_owned()) })
     }
 
@@ -270,6 +286,12 @@ impl Mirror {
     ) -> Result<Outcome, MirrorError> {
         let mut ours = String::with_capacity(text.len());
         self.write_maps(space, &mut ours)?;
+        if ours != text
+            && let Some(other) = self.other_state(space, text)
+        {
+            self.worlds(space)?.promote(other);
+            self.write_maps(space, &mut ours)?;
+        }
         let process = self.report.process(pid);
         process.comparisons += 1;
         let Some(difference) = MapDifference::between(&ours, text) else {
@@ -285,7 +307,7 @@ impl Mirror {
     /// # Errors
     /// [`MirrorError::UnknownSpace`].
     pub fn write_maps(&self, space: SpaceId, out: &mut String) -> Result<(), MirrorError> {
-        let mm = self.spaces.get(&space).ok_or(MirrorError::UnknownSpace(space))?;
+        let mm = self.space(space).ok_or(MirrorError::UnknownSpace(space))?;
         out.clear();
         // Writing to a String cannot fail.
         let _ = mm.write_maps(out);
@@ -294,17 +316,17 @@ impl Mirror {
 }
 
 /// One call with its facts, in the order in which the kernel had them.
-fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Outcome {
+fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
     if let Some(limits) = record.facts.limits {
         mm.config_mut().limits = limits;
     }
     if let Some(capabilities) = record.facts.capabilities {
         mm.config_mut().capabilities = capabilities;
     }
-    note_faulted(mm, &record.facts.faulted);
-    note_faulted(mm, &record.facts.faulted_during);
+    note_faulted(mm, &faults.before);
+    note_faulted(mm, &faults.during);
     let outcome = dispatch::call(mm, files, record);
-    note_faulted(mm, &record.facts.faulted_after);
+    note_faulted(mm, &faults.after);
     outcome
 }
 

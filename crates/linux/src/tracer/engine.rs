@@ -258,8 +258,7 @@ impl<'o> Tracer<'o> {
             .filter_map(|mm| overdue(&mm.gate))
             .collect();
         for holder in late {
-            // It may be this tracer that is late: then the call has ended already.
-            if !sys::has_news(holder) {
+            if is_blocked(holder) {
                 self.overlap(holder)?;
             }
         }
@@ -317,6 +316,13 @@ impl Drop for Tracer<'_> {
     fn drop(&mut self) {
         self.kill_all();
     }
+}
+
+/// Whether a task in a call waits for something: it has not ended its call while this tracer
+/// was busy, and it is not at work, be it ever so slowly.
+fn is_blocked(tid: Pid) -> bool {
+    let at_work = || sys::status_field(tid, "State:").is_some_and(|state| state.starts_with('R'));
+    !sys::has_news(tid) && !at_work()
 }
 
 /// The outcome of a request on a task that may have been killed meanwhile.

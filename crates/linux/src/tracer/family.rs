@@ -328,7 +328,8 @@ fn thread_group(tid: Pid) -> Option<Pid> {
 
 /// A task id in what the kernel tells of a task.
 fn status_field(tid: Pid, name: &str) -> Option<Pid> {
-    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
-    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
-    value.trim().parse().ok().map(Pid::from_raw)
+    sys::status_field(tid, name)?
+        .parse()
+        .ok()
+        .map(Pid::from_raw)
 }

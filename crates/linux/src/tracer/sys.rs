@@ -1,4 +1,5 @@
-//! The few kernel requests that have no safe wrapper, or none that takes real-time signals.
+//! What is asked of the kernel: the few requests that have no safe wrapper, or none that takes
+//! real-time signals, and a task's status.
 
 #![expect(
     unsafe_code,
@@ -203,4 +204,11 @@ pub(super) fn sender(info: &libc::siginfo_t) -> Option<Pid> {
     // (or the sender) has filled in the pid field. It is an integer in any case.
     let pid = unsafe { info.si_pid() };
     Some(Pid::from_raw(pid))
+}
+
+/// A field of `/proc/TID/status`, by its name with the colon.
+pub(super) fn status_field(tid: Pid, name: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().to_owned())
 }
