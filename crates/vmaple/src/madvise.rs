@@ -262,12 +262,12 @@ fn is_page_mergeable(vma: &Vma) -> bool {
     !vma.flags.intersects(unsuitable)
 }
 
-/// Sealed memory without a file whose contents the process could not change by writing.
+/// Sealed anonymous memory whose contents the process could not change by writing.
 #[doc(alias = "can_madvise_modify")]
 fn is_protected_by_seal(vma: &Vma) -> bool {
     vma.flags.contains(VmFlags::SEALED)
         && !vma.flags.intersects(VmFlags::SHARED | VmFlags::WRITE)
-        && vma.backing.file().is_none()
+        && vma.is_anonymous()
 }
 
 /// Whether advice that leaves the flags alone suits the VMA.

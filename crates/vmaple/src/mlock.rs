@@ -182,6 +182,19 @@ impl Mm {
         }
     }
 
+    /// Linux counts the pages of a change of locks in 32 bits: 16 TiB and more are miscounted.
+    fn count_as_linux(&mut self, vma: &Vma, part: AddrRange, locked: VmFlags) {
+        let pages = self.pages(part.len()).cast_signed();
+        let lost = pages - i64::from(pages as i32);
+        let was_locked = vma.flags.contains(VmFlags::LOCKED);
+        let counter = &mut self.counters.locked_vm;
+        *counter = match (was_locked, locked.contains(VmFlags::LOCKED)) {
+            (false, true) => counter.wrapping_add_signed(-lost),
+            (true, false) => counter.wrapping_add_signed(lost),
+            _ => *counter,
+        };
+    }
+
     /// Sets the lock flags of part of a VMA; returns the end of the VMA that then holds it.
     #[doc(alias = "mlock_fixup")]
     fn lock_vma(&mut self, vma: &Vma, part: AddrRange, locked: VmFlags) -> Result<u64, Errno> {
@@ -190,6 +203,7 @@ impl Mm {
             return Ok(part.end);
         }
         let held = self.modify(vma, part, &Change::flags(vma, flags))?;
+        self.count_as_linux(vma, part, locked);
         Ok(held.end)
     }
 }

@@ -31,7 +31,7 @@ fn judge_profile(profile: &Profile) {
     let mut done = 0;
     let mut seed = first_seed;
     while done < total {
-        let mut session = match Session::start() {
+        let mut session = match Session::start(profile.layout) {
             Ok(session) => session,
             Err(Unsuitable(reason)) => {
                 eprintln!("skipped: {reason}");
@@ -52,6 +52,21 @@ fn merge_heavy() {
 #[test]
 fn placement_heavy() {
     judge_profile(&Profile::PLACEMENT);
+}
+
+#[test]
+fn legacy_layout() {
+    judge_profile(&Profile::LEGACY);
+}
+
+#[test]
+fn unprivileged() {
+    judge_profile(&Profile::UNPRIVILEGED);
+}
+
+#[test]
+fn system_v_and_personality() {
+    judge_profile(&Profile::SYSTEM_V);
 }
 
 #[test]

@@ -78,6 +78,49 @@ pub(crate) const DEV_ZERO: usize = 5;
 /// How many there are.
 pub(crate) const COUNT: usize = 9;
 
+/// Bytes in the System V segment.
+pub(crate) const SEGMENT_LEN: u64 = 5 * 4096 - 7;
+
+/// A System V shared memory segment, removed in the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment(pub(crate) i32);
+
+impl Segment {
+    pub(crate) fn make() -> io::Result<Segment> {
+        #[expect(unsafe_code, reason = "no safe call in the standard library")]
+        // SAFETY: no requirement.
+        let id = unsafe { libc::shmget(libc::IPC_PRIVATE, SEGMENT_LEN as usize, 0o666) };
+        if id < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Segment(id))
+    }
+
+    pub(crate) fn remove(self) {
+        #[expect(unsafe_code, reason = "no safe call in the standard library")]
+        // SAFETY: a null buffer is permitted for IPC_RMID.
+        unsafe {
+            libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut())
+        };
+    }
+
+    /// The description that one attachment opens.
+    pub(crate) fn attached(self, id: FileId) -> KnownFile {
+        KnownFile {
+            id,
+            device: Device { major: 0, minor: 1 },
+            inode: self.0 as u64,
+            name: "/SYSV00000000 (deleted)".to_owned(),
+            access: FileAccess::READ_WRITE,
+            kind: FileKind::SystemV,
+            huge: false,
+            len: SEGMENT_LEN,
+            max_len: u64::MAX,
+            object: Mutex::new(None),
+        }
+    }
+}
+
 /// Opens all of them, in a directory below the build folder.
 pub(crate) fn open_all() -> io::Result<Vec<TestFile>> {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));

@@ -1,9 +1,11 @@
 //! One operation: as a system call, and as a call of the model.
 
 use super::child::Command;
-use super::files::{DEV_ZERO, FIRST_FD, TestFile};
+use super::files::{DEV_ZERO, FIRST_FD, SEGMENT_LEN, Segment, TestFile};
 use std::sync::Arc;
-use vmaple::{CallError, Errno, Limits, Mm, MmapArgs, MmapSource, SharedZero};
+use vmaple::{
+    CallError, Capabilities, Errno, FileRef, Limits, Mm, MmapArgs, MmapSource, SharedZero,
+};
 
 /// An operation with its raw arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,11 +84,24 @@ pub(crate) enum Op {
         which: u32,
         bytes: u64,
     },
+    /// Becomes an ordinary user, without capabilities.
+    DropPrivileges,
+    /// READ_IMPLIES_EXEC on or off.
+    ReadImpliesExec {
+        on: bool,
+    },
+    Shmat {
+        addr: u64,
+        flags: u64,
+    },
+    Shmdt {
+        addr: u64,
+    },
 }
 
 impl Op {
-    /// As the child takes it.
-    pub(crate) fn command(&self) -> Command {
+    /// As the child takes it; `segment` is the number of the System V segment.
+    pub(crate) fn command(&self, segment: i32) -> Command {
         let call = |number: i64, args: [u64; 6]| {
             let [a, b, c, d, e, f] = args;
             [number as u64, a, b, c, d, e, f]
@@ -136,6 +151,18 @@ impl Op {
                 call(libc::SYS_read, [zero as u64, addr, 1, 0, 0, 0])
             }
             Op::Fork => call(libc::SYS_fork, [0; 6]),
+            Op::DropPrivileges => {
+                let nobody = 65534;
+                call(libc::SYS_setresuid, [nobody, nobody, nobody, 0, 0, 0])
+            }
+            Op::ReadImpliesExec { on } => {
+                let bits = libc::ADDR_NO_RANDOMIZE | if on { libc::READ_IMPLIES_EXEC } else { 0 };
+                call(libc::SYS_personality, [bits as u64, 0, 0, 0, 0, 0])
+            }
+            Op::Shmat { addr, flags } => {
+                call(libc::SYS_shmat, [segment as u64, addr, flags, 0, 0, 0])
+            }
+            Op::Shmdt { addr } => call(libc::SYS_shmdt, [addr, 0, 0, 0, 0, 0]),
             // The limits are set by the parent; the child does nothing.
             Op::SetLimit { .. } => call(libc::SYS_getpid, [0; 6]),
         }
@@ -158,11 +185,20 @@ impl Op {
         }
     }
 
+    /// Whether the result is a number that has nothing to do with the map.
+    pub(crate) fn has_other_result(&self) -> bool {
+        matches!(
+            self,
+            Op::Fork | Op::SetLimit { .. } | Op::ReadImpliesExec { .. }
+        )
+    }
+
     /// Makes the call on the model. `inode` is that of a new shared-memory object.
     pub(crate) fn apply(
         &self,
         mm: &mut Mm,
         files: &[TestFile],
+        segment: Segment,
         object: SharedZero,
         kernel: i64,
     ) -> Result<u64, CallError> {
@@ -176,18 +212,7 @@ impl Op {
                 file,
                 offset,
             } => {
-                let source = match file {
-                    Some(index) => {
-                        let known = Arc::clone(&files[index].known);
-                        if let Ok(mut slot) = known.object.lock() {
-                            *slot = Some(object);
-                        }
-                        MmapSource::File(known)
-                    }
-                    None => MmapSource::Anonymous {
-                        shared_object: Some(Arc::new(object)),
-                    },
-                };
+                let source = source_of(file, files, object);
                 let args = MmapArgs {
                     addr,
                     len,
@@ -229,10 +254,43 @@ impl Op {
                 *mm = child;
                 Ok(0)
             }
-            Op::SetLimit { which, bytes } => {
-                set_limit(&mut mm.config_mut().limits, which, bytes);
+            Op::Shmat { addr, flags } => {
+                let segment = Arc::new(segment.attached(object.id));
+                mm.shmat(segment, SEGMENT_LEN, addr, flags)
+            }
+            Op::Shmdt { addr } => done(mm.shmdt(addr)),
+            _ => {
+                self.reconfigure(mm);
                 Ok(0)
             }
+        }
+    }
+}
+
+/// What a mapping is made of.
+fn source_of(file: Option<usize>, files: &[TestFile], object: SharedZero) -> MmapSource {
+    let Some(index) = file else {
+        let shared_object: FileRef = Arc::new(object);
+        return MmapSource::Anonymous {
+            shared_object: Some(shared_object),
+        };
+    };
+    let known = Arc::clone(&files[index].known);
+    if let Ok(mut slot) = known.object.lock() {
+        *slot = Some(object);
+    }
+    MmapSource::File(known)
+}
+
+impl Op {
+    /// The operations that change a setting only.
+    fn reconfigure(&self, mm: &mut Mm) {
+        let config = mm.config_mut();
+        match *self {
+            Op::DropPrivileges => config.capabilities = Capabilities::default(),
+            Op::ReadImpliesExec { on } => config.read_implies_exec = on,
+            Op::SetLimit { which, bytes } => set_limit(&mut config.limits, which, bytes),
+            _ => {}
         }
     }
 }
@@ -257,7 +315,7 @@ fn touch(mm: &mut Mm, addr: u64, kernel: i64) -> Result<u64, CallError> {
         .backing
         .file()
         .and_then(|file| file.len_hint())
-        .is_some_and(|len| vma.pgoff_at(addr & !0xfff, 12) >= len >> 12);
+        .is_some_and(|len| vma.pgoff_at(addr & !0xfff, 12) >= len.div_ceil(4096));
     // Which pages are guards is not the map's business.
     if vma.flags.contains(vmaple::VmFlags::MAYBE_GUARD) && kernel < 0 {
         return Err(fault);

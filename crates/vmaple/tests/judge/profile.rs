@@ -1,9 +1,14 @@
 //! What a random sequence is made of.
 
+use vmaple::LayoutKind;
+
 /// Relative frequencies of the kinds of operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Profile {
     pub(crate) name: &'static str,
+    pub(crate) layout: LayoutKind,
+    /// Starts by giving up all capabilities.
+    pub(crate) unprivileged: bool,
     pub(crate) mmap_fixed: u32,
     pub(crate) mmap_anywhere: u32,
     pub(crate) munmap: u32,
@@ -18,10 +23,14 @@ pub(crate) struct Profile {
     pub(crate) brk: u32,
     pub(crate) limits: u32,
     pub(crate) stack: u32,
+    pub(crate) system_v: u32,
+    pub(crate) personality: u32,
 }
 
 const NOTHING: Profile = Profile {
     name: "",
+    layout: LayoutKind::TopDown,
+    unprivileged: false,
     mmap_fixed: 0,
     mmap_anywhere: 0,
     munmap: 0,
@@ -36,6 +45,8 @@ const NOTHING: Profile = Profile {
     brk: 0,
     limits: 0,
     stack: 0,
+    system_v: 0,
+    personality: 0,
 };
 
 impl Profile {
@@ -111,6 +122,30 @@ impl Profile {
         ..NOTHING
     };
 
+    pub(crate) const LEGACY: Profile = Profile {
+        name: "legacy",
+        layout: LayoutKind::BottomUp,
+        stack: 4,
+        ..Profile::PLACEMENT
+    };
+    pub(crate) const UNPRIVILEGED: Profile = Profile {
+        name: "unprivileged",
+        unprivileged: true,
+        limits: 8,
+        stack: 4,
+        ..Profile::LIMITS
+    };
+    pub(crate) const SYSTEM_V: Profile = Profile {
+        name: "system-v",
+        system_v: 30,
+        personality: 2,
+        seal: 1,
+        fork: 1,
+        brk: 3,
+        stack: 3,
+        ..Profile::MERGE
+    };
+
     /// Number of the kind that `roll` falls on, in the order of the fields.
     pub(crate) fn pick(&self, roll: u64) -> usize {
         let weights = self.weights();
@@ -125,7 +160,7 @@ impl Profile {
         0
     }
 
-    const fn weights(&self) -> [u32; 14] {
+    const fn weights(&self) -> [u32; 16] {
         [
             self.mmap_fixed,
             self.mmap_anywhere,
@@ -141,6 +176,8 @@ impl Profile {
             self.brk,
             self.limits,
             self.stack,
+            self.system_v,
+            self.personality,
         ]
     }
 }

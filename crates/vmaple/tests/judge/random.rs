@@ -43,6 +43,9 @@ impl Rng {
 /// Makes `count` operations; returns how many.
 pub(crate) fn run(session: &mut Session, profile: &Profile, seed: u64, count: u64) -> u64 {
     let mut rng = Rng::new(seed);
+    if profile.unprivileged {
+        session.step(Op::DropPrivileges);
+    }
     for index in 0..count {
         let op = next_op(session, profile, &mut rng);
         session.step(op);
@@ -94,6 +97,7 @@ fn is_harmless(session: &Session, op: &Op) -> bool {
             let guarded = |vma: &vmaple::Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
             !session.mm.overlapping(range).any(guarded)
         }
+        Op::Shmat { addr, .. } => clear(addr, files::SEGMENT_LEN),
         Op::Touch { addr } => clear(addr, 1),
         Op::Mremap {
             addr,
@@ -121,7 +125,24 @@ fn propose(session: &Session, profile: &Profile, rng: &mut Rng) -> Op {
         10 => Op::Fork,
         11 => brk(session, rng),
         12 => limit(session, rng),
-        _ => grow_stack(session, rng),
+        13 => grow_stack(session, rng),
+        14 => system_v(session, rng),
+        _ => Op::ReadImpliesExec { on: rng.one_in(2) },
+    }
+}
+
+/// Attaching and detaching the segment.
+fn system_v(session: &Session, rng: &mut Rng) -> Op {
+    const FLAGS: [u64; 8] = [0, 0, 0o10000, 0o20000, 0o40000, 0o100000, 0o60000, 0o110000];
+    let range = some_range(session, rng);
+    let addr = range.start + rng.of(&[0, 0, 0, 5]);
+    if rng.one_in(2) {
+        return Op::Shmdt { addr };
+    }
+    let addr = if rng.one_in(4) { 0 } else { addr };
+    Op::Shmat {
+        addr,
+        flags: rng.of(&FLAGS),
     }
 }
 
@@ -414,6 +435,14 @@ fn limit(session: &Session, rng: &mut Rng) -> Op {
         return Op::SetLimit {
             which,
             bytes: u64::MAX,
+        };
+    }
+    if rng.one_in(3) {
+        let near = counters.locked_vm.wrapping_add(rng.below(20)) * PAGE;
+        let bytes = rng.of(&[0, near, 8 << 20]);
+        return Op::SetLimit {
+            which: libc::RLIMIT_MEMLOCK,
+            bytes,
         };
     }
     if rng.one_in(2) {

@@ -5,7 +5,7 @@
 )]
 
 use super::child::{COMMANDS, Command as Call, MARK, RESULTS};
-use super::files::{self, TestFile};
+use super::files::{self, Segment, TestFile};
 use super::op::Op;
 use super::seed;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use vmaple::{AddrRange, FileId, Mm, SharedZero, VmFlags};
+use vmaple::{AddrRange, FileId, LayoutKind, Mm, SharedZero, VmFlags};
 
 /// Why the judge cannot work here.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Session {
     pid: u32,
     next_object: u64,
     history: VecDeque<String>,
+    segment: Segment,
     /// What was mapped before the first call and must stay.
     pub(crate) taboo: Vec<AddrRange>,
 }
@@ -41,12 +42,12 @@ const HISTORY: usize = 400;
 
 impl Session {
     /// Starts a child without address randomisation and seeds the model with its map.
-    pub(crate) fn start() -> Result<Session, Unsuitable> {
+    pub(crate) fn start(layout: LayoutKind) -> Result<Session, Unsuitable> {
         check_kernel()?;
-        Session::try_start().map_err(|error| Unsuitable(error.to_string()))
+        Session::try_start(layout).map_err(|error| Unsuitable(error.to_string()))
     }
 
-    fn try_start() -> io::Result<Session> {
+    fn try_start(layout: LayoutKind) -> io::Result<Session> {
         let files = files::open_all()?;
         let (command_out, command_in) = pipe()?;
         let (result_out, result_in) = pipe()?;
@@ -68,7 +69,7 @@ impl Session {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         // SAFETY: the closure makes system calls only; `moves` was made before the fork.
-        unsafe { command.pre_exec(move || prepare(&moves)) };
+        unsafe { command.pre_exec(move || prepare(&moves, layout)) };
         let child = command.spawn()?;
         let pid = child.id();
         let mut session = Session {
@@ -81,16 +82,18 @@ impl Session {
             next_object: 1,
             history: VecDeque::new(),
             taboo: Vec::new(),
+            segment: Segment::make()?,
         };
         drop((command_out, result_in));
-        session.seed()?;
+        session.seed(layout)?;
         Ok(session)
     }
 
-    fn seed(&mut self) -> io::Result<()> {
+    fn seed(&mut self, layout: LayoutKind) -> io::Result<()> {
         let break_now = self.call([libc::SYS_brk as u64, 0, 0, 0, 0, 0, 0])? as u64;
         let mut seed = seed::read(self.pid).map_err(io::Error::other)?;
         seed.areas.brk = break_now;
+        seed.config.layout = layout;
         self.taboo = seed.vmas.iter().map(vmaple::Vma::range).collect();
         self.mm =
             Mm::seed(seed.config, seed.areas, seed.vmas, seed.gate).map_err(io::Error::other)?;
@@ -114,7 +117,7 @@ impl Session {
         if let Op::SetLimit { which, bytes } = op {
             self.set_limit(which, bytes);
         }
-        let kernel = match self.call(op.command()) {
+        let kernel = match self.call(op.command(self.segment.0)) {
             Ok(result) => result,
             Err(error) => self.report(&op, &format!("the child died: {error}")),
         };
@@ -132,7 +135,7 @@ impl Session {
         };
         self.next_object += 1;
         let before = self.model_text();
-        let ours = match op.apply(&mut self.mm, &self.files, object, kernel) {
+        let ours = match op.apply(&mut self.mm, &self.files, self.segment, object, kernel) {
             Ok(value) => value as i64,
             Err(error) => match error.errno() {
                 Some(errno) => -i64::from(errno.as_raw()),
@@ -140,8 +143,7 @@ impl Session {
             },
         };
         self.history.push_back(format!("{op:x?} = {kernel:#x}"));
-        let pid_result = matches!(op, Op::Fork | Op::SetLimit { .. });
-        if ours != kernel && !pid_result {
+        if ours != kernel && !op.has_other_result() {
             self.report(
                 &op,
                 &format!("kernel {kernel:#x} ({kernel}), model {ours:#x} ({ours})"),
@@ -157,19 +159,20 @@ impl Session {
     }
 
     fn set_limit(&self, which: u32, bytes: u64) {
-        let limit = libc::rlimit {
-            rlim_cur: bytes,
-            rlim_max: libc::RLIM_INFINITY,
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
         };
+        let pid = self.pid as i32;
+        // SAFETY: `limit` is valid for writes, a null new limit is permitted.
+        let got = unsafe { libc::prlimit(pid, which, std::ptr::null(), &raw mut limit) };
+        limit.rlim_cur = bytes;
         // SAFETY: `limit` is valid for reads, a null old limit is permitted.
-        unsafe {
-            libc::prlimit(
-                self.pid as i32,
-                which,
-                &raw const limit,
-                std::ptr::null_mut(),
-            )
-        };
+        let set = unsafe { libc::prlimit(pid, which, &raw const limit, std::ptr::null_mut()) };
+        assert!(
+            got == 0 && set == 0,
+            "limit {which} to {bytes:#x}: {limit:?}"
+        );
     }
 
     fn kernel_text(&mut self, op: &Op, result: i64) -> String {
@@ -243,6 +246,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // SAFETY: no requirement; a process that is gone already is no harm here.
         unsafe { libc::kill(self.pid as i32, libc::SIGKILL) };
+        self.segment.remove();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -293,15 +297,19 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// In the child before exec: descriptors to their places, no randomisation, no growth of limits.
-fn prepare(moves: &[(RawFd, RawFd)]) -> io::Result<()> {
+fn prepare(moves: &[(RawFd, RawFd)], layout: LayoutKind) -> io::Result<()> {
     for &(from, to) in moves {
         // SAFETY: plain system call on descriptors.
         if unsafe { libc::dup2(from, to) } < 0 {
             return Err(io::Error::last_os_error());
         }
     }
+    let compatible = match layout {
+        LayoutKind::BottomUp => libc::ADDR_COMPAT_LAYOUT,
+        LayoutKind::TopDown => 0,
+    };
     // SAFETY: plain system call.
-    unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as u64) };
+    unsafe { libc::personality((libc::ADDR_NO_RANDOMIZE | compatible) as u64) };
     // SAFETY: plain system call.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     Ok(())
