@@ -1,1 +1,0 @@
-//! Placeholder header, rewritten by the first commit of the crate.
