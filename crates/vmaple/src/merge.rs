@@ -200,3 +200,6 @@ pub(crate) fn may_reuse_anon_vma(below: &Vma, above: &Vma, page_shift: u32) -> b
         && below.backing.is_same(&above.backing)
         && below.pgoff_at(below.end, page_shift) == above.pgoff
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ impl Mm {
             return Err(Errno::EPERM.into());
         }
         let config = &self.config;
-        if addr >= config.task_size || addr < config.mmap_min_addr {
+        if addr >= config.task_size || addr < config.lowest_addr() {
             return Err(Errno::EINVAL.into());
         }
         let mut areas = self.areas;
@@ -112,7 +112,7 @@ impl Mm {
             areas.env_start,
             areas.env_end,
         ];
-        let in_space = |addr: &u64| *addr >= config.mmap_min_addr && *addr < config.task_size;
+        let in_space = |addr: &u64| *addr >= config.lowest_addr() && *addr < config.task_size;
         let ordered = areas.start_code < areas.end_code
             && areas.start_data <= areas.end_data
             && areas.start_brk <= areas.brk

@@ -65,8 +65,10 @@ impl Mm {
     fn area_by_kind(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
         let shared = wish.flags.contains(MapFlags::SHARED);
         let Some(file) = wish.file else {
+            // Page numbers of anonymous memory do not count.
+            let wish = &Wish { pgoff: 0, ..*wish };
             if shared {
-                return self.area_in_shared_memory(&Wish { pgoff: 0, ..*wish });
+                return self.area_in_shared_memory(wish);
             }
             return if wish.addr == 0 && is_aligned_anonymous(&self.config, wish.len) {
                 self.area_huge(wish)

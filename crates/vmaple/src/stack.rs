@@ -34,7 +34,7 @@ impl Mm {
         if !vma.flags.contains(VmFlags::GROWSDOWN) {
             return Err(Errno::EFAULT);
         }
-        if addr < self.config.mmap_min_addr {
+        if addr < self.config.lowest_addr() {
             return Err(Errno::EPERM);
         }
         if let Some(below) = self.tree.prev(addr) {

@@ -118,7 +118,7 @@ impl Mm {
     fn uffd_range(&self, start: u64, len: u64) -> Result<AddrRange, Errno> {
         let config = &self.config;
         let aligned = config.is_aligned(start) && config.is_aligned(len);
-        let inside = start >= config.mmap_min_addr
+        let inside = start >= config.lowest_addr()
             && start < config.task_size
             && len <= config.task_size - start;
         if aligned && len != 0 && inside {

@@ -439,7 +439,7 @@ fn limit(session: &Session, rng: &mut Rng) -> Op {
     }
     if rng.one_in(3) {
         let near = counters.locked_vm.wrapping_add(rng.below(20)) * PAGE;
-        let bytes = rng.of(&[0, near, 8 << 20]);
+        let bytes = rng.of(&[0, near.min(8 << 20), 8 << 20]);
         return Op::SetLimit {
             which: libc::RLIMIT_MEMLOCK,
             bytes,
