@@ -24,14 +24,9 @@ impl<T: Copy, const N: usize> FixedVec<T, N> {
         }
     }
 
-    /// A copy that moves only the used elements.
     #[inline]
-    pub(crate) fn duplicate(&self) -> Self {
-        let mut copy = Self::new();
-        for element in self.iter() {
-            copy.push(*element);
-        }
-        copy
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     /// Appends; panics when full.

@@ -62,14 +62,15 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let Some(top) = (unsafe { self.root.load::<C>() }) else {
             return self.fill_empty(span, new);
         };
-        let (span, plan) = plan::decide(top, span, new.is_null());
+        let mut plan = Plan::new();
+        let span = plan.decide(top, span, new.is_null());
         if new.is_null() && plan.is_empty_already(span) {
             return Ok(());
         }
         let items = self.leaf_items(&plan, span, new)?;
         // The right-hand remainder of an entry that was split in its middle is a second owner.
         let duplicate = (plan.splits_one_slot(span)).then(|| items[2].raw);
-        let outcome = self.climb(plan, span, items);
+        let outcome = self.climb(&mut plan, span, items);
         if outcome.is_err() {
             // SAFETY: Nothing was published, and the plan is gone.
             unsafe { self.nodes.abandon() };
@@ -132,7 +133,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     /// Builds level by level until one store can publish, and makes that store.
     fn climb(
         &mut self,
-        mut plan: Plan<'w, C>,
+        plan: &mut Plan<'w, C>,
         span: Span,
         mut items: Items,
     ) -> Result<(), AllocError> {
@@ -142,19 +143,19 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let depth = height - 1 - level;
             if items.len() == 1 {
                 if plan.covers_all(depth) && (level > 0 || items[0].raw.is_null()) {
-                    self.retire_rest(&plan, depth);
+                    self.retire_rest(plan, depth);
                     self.root.publish(items[0].raw, level);
                     return Ok(());
                 }
                 if plan.is_one_slot(depth) {
-                    self.publish_slot(&plan, depth, &items[0]);
+                    self.publish_slot(plan, depth, &items[0]);
                     return Ok(());
                 }
             }
             items = if level == 0 {
-                self.rebuild::<C::Leaf>(&mut plan, depth, &items)?
+                self.rebuild::<C::Leaf>(plan, depth, &items)?
             } else {
-                self.rebuild::<C::Branch>(&mut plan, depth, &items)?
+                self.rebuild::<C::Branch>(plan, depth, &items)?
             };
         }
         if items.len() == 1 {

@@ -65,7 +65,7 @@ fn write_for<C: Config>(tree: &Tree<C>, nr_rounds: usize) {
     let mut random = SplitMix64::new(1);
     for _ in 0..nr_rounds {
         let cell = random.bounded(NR_CELLS);
-        if cell % 4 != 0 {
+        if !cell.is_multiple_of(4) {
             replace_cell(tree, cell, &mut random);
         }
         if random.bounded(200) == 0 {
@@ -103,7 +103,7 @@ fn read_until<C: TracksGaps>(tree: &Tree<C>, is_over: &AtomicBool, seed: u64) ->
             known.check(span);
             assert!(span.first >= next, "backwards");
             next = span.last + 1;
-            nr_constant += u64::from(span.first % (4 * CELL) == 0);
+            nr_constant += u64::from(span.first.is_multiple_of(4 * CELL));
         }
         assert_eq!(
             nr_constant,
@@ -112,7 +112,7 @@ fn read_until<C: TracksGaps>(tree: &Tree<C>, is_over: &AtomicBool, seed: u64) ->
         );
         let nr_back = reader
             .iter_rev()
-            .filter(|(span, _)| span.first % (4 * CELL) == 0);
+            .filter(|(span, _)| span.first.is_multiple_of(4 * CELL));
         assert_eq!(nr_back.count() as u64, NR_CELLS / 4);
     }
     nr_found

@@ -102,102 +102,130 @@ fn walk_down<'w, C: Config>(
     }
 }
 
-fn path_to<'w, C: Config>(top: NodeRef<'w, C>, index: u64) -> Path<'w, C> {
-    let mut path = Path::new();
-    walk_down(&mut path, top, Span::ALL, index);
-    path
+/// Makes `path` the path to `index`.
+fn walk_to<'w, C: Config>(path: &mut Path<'w, C>, top: NodeRef<'w, C>, index: u64) {
+    path.clear();
+    walk_down(path, top, Span::ALL, index);
 }
 
-/// The path to `index`, which lies at or after where `from` leads; and how deep it shares nodes.
-fn path_onward<'w, C: Config>(from: &Path<'w, C>, index: u64) -> (Path<'w, C>, usize) {
+/// Makes `path` the path to `index`, which lies at or after where `from` leads; returns the
+/// deepest depth at which both are the same node.
+#[inline]
+fn walk_onward<'w, C: Config>(path: &mut Path<'w, C>, from: &Path<'w, C>, index: u64) -> usize {
     let join = from
         .iter()
         .rposition(|step| index <= step.span.last)
         .expect("the root covers every index");
-    if join + 1 == from.len() {
-        let mut path = from.duplicate();
-        let leaf = &mut path[join];
-        leaf.slot = search(leaf.node.pivots(), index);
-        return (path, join);
-    }
-    let mut path = Path::new();
+    path.clear();
     for step in &from[..join] {
         path.push(*step);
     }
-    let step = from[join];
-    walk_down(&mut path, step.node, step.span, index);
-    (path, join)
-}
-
-/// Walks to both ends of `span`, which an erasure first widens over the empty slots at and beside
-/// its ends, so that empty neighbours merge.
-#[inline]
-pub(super) fn decide<'w, C: Config>(
-    top: NodeRef<'w, C>,
-    mut span: Span,
-    is_erasure: bool,
-) -> (Span, Plan<'w, C>) {
-    let mut left = path_to(top, span.first);
-    if is_erasure {
-        span.first = widen_left(top, &mut left, span.first);
-        span.last = widened_last(&left, span.last);
+    let mut step = from[join];
+    if join + 1 == from.len() {
+        step.slot = search(step.node.pivots(), index);
+        path.push(step);
+    } else {
+        walk_down(path, step.node, step.span, index);
     }
-    let (right, join) = path_onward(&left, span.last);
-    (span, Plan { left, right, join })
+    join
 }
 
 fn leaf_of<'p, 'w, C>(path: &'p Path<'w, C>) -> &'p Step<'w, C> {
     path.last().expect("a path ends in a leaf")
 }
 
-/// Moves `path` onto the empty slot before `first`, if there is one, and returns where it begins.
-fn widen_left<'w, C: Config>(top: NodeRef<'w, C>, path: &mut Path<'w, C>, first: u64) -> u64 {
-    let at = leaf_of(path).view();
-    if at.raw.is_null() {
-        return at.span.first;
-    }
-    if at.span.first < first || first == 0 {
-        return first;
-    }
-    let leaf = path.len() - 1;
-    if path[leaf].slot > 0 {
-        path[leaf].slot -= 1;
-        let before = path[leaf].view();
-        if before.raw.is_null() {
-            return before.span.first;
-        }
-        path[leaf].slot += 1;
-        return first;
-    }
-    let before = path_to(top, first - 1);
-    let view = leaf_of(&before).view();
-    if view.raw.is_null() {
-        *path = before;
-        return view.span.first;
-    }
-    first
-}
-
-/// The end of the empty slot at or after `last`, if there is one, else `last`.
-fn widened_last<C: Config>(left: &Path<'_, C>, last: u64) -> u64 {
-    let (right, _) = path_onward(left, last);
-    let at = leaf_of(&right).view();
-    if at.raw.is_null() {
-        return at.span.last;
-    }
-    if last < at.span.last || last == u64::MAX {
-        return last;
-    }
-    let (after, _) = path_onward(&right, last + 1);
-    let view = leaf_of(&after).view();
-    if view.raw.is_null() {
-        view.span.last
-    } else {
-        last
-    }
+fn leaf_of_mut<'p, 'w, C>(path: &'p mut Path<'w, C>) -> &'p mut Step<'w, C> {
+    path.last_mut().expect("a path ends in a leaf")
 }
 
 impl<'w, C: Config> Plan<'w, C> {
+    /// A plan without edges. Large: made once per write, filled in place.
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self {
+            left: Path::new(),
+            right: Path::new(),
+            join: 0,
+        }
+    }
+
+    /// Walks to both ends of `span`, which an erasure first widens over the empty slots at and
+    /// beside its ends, so that empty neighbours merge. Returns the span so widened.
+    #[inline]
+    pub(super) fn decide(&mut self, top: NodeRef<'w, C>, mut span: Span, is_erasure: bool) -> Span {
+        walk_to(&mut self.left, top, span.first);
+        if is_erasure {
+            span.first = self.widen_left(top, span.first);
+        }
+        self.join = walk_onward(&mut self.right, &self.left, span.last);
+        if is_erasure {
+            span.last = self.widen_right(span.last);
+        }
+        span
+    }
+
+    /// Moves the left edge onto the empty slot before `first`, if there is one, and returns where
+    /// it begins.
+    fn widen_left(&mut self, top: NodeRef<'w, C>, first: u64) -> u64 {
+        let leaf = leaf_of_mut(&mut self.left);
+        let at = leaf.view();
+        if at.raw.is_null() {
+            return at.span.first;
+        }
+        if at.span.first < first || first == 0 {
+            return first;
+        }
+        if leaf.slot > 0 {
+            leaf.slot -= 1;
+            let before = leaf.view();
+            if before.raw.is_null() {
+                return before.span.first;
+            }
+            leaf.slot += 1;
+            return first;
+        }
+        // The right edge is not walked yet: its place serves to look.
+        walk_to(&mut self.right, top, first - 1);
+        let before = leaf_of(&self.right).view();
+        if before.raw.is_null() {
+            self.left.clear();
+            for step in self.right.iter() {
+                self.left.push(*step);
+            }
+            return before.span.first;
+        }
+        first
+    }
+
+    /// Moves the right edge onto the empty slot after `last`, if there is one, and returns where
+    /// it ends.
+    fn widen_right(&mut self, last: u64) -> u64 {
+        let leaf = leaf_of_mut(&mut self.right);
+        let at = leaf.view();
+        if at.raw.is_null() {
+            return at.span.last;
+        }
+        if last < at.span.last || last == u64::MAX {
+            return last;
+        }
+        if !leaf.is_at_end() {
+            leaf.slot += 1;
+            let after = leaf.view();
+            if after.raw.is_null() {
+                return after.span.last;
+            }
+            leaf.slot -= 1;
+            return last;
+        }
+        self.join = walk_onward(&mut self.right, &self.left, last + 1);
+        let after = leaf_of(&self.right).view();
+        if after.raw.is_null() {
+            return after.span.last;
+        }
+        self.join = walk_onward(&mut self.right, &self.left, last);
+        last
+    }
+
     pub(super) fn height(&self) -> usize {
         self.left.len()
     }
