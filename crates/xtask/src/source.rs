@@ -29,6 +29,11 @@ impl Line {
         self.code.trim().is_empty() && !self.comment.is_empty()
     }
 
+    /// A further call of a chain: part of the line above.
+    fn continues_chain(&self) -> bool {
+        self.code.trim_start().starts_with('.')
+    }
+
     fn is_blank(&self) -> bool {
         self.code.trim().is_empty() && self.comment.is_empty()
     }
@@ -72,7 +77,7 @@ impl Source {
             if wanted(&line.comment) {
                 return true;
             }
-            nr_code += usize::from(!line.is_comment());
+            nr_code += usize::from(!line.is_comment() && !line.continues_chain());
         }
         false
     }
@@ -310,6 +315,7 @@ mod tests {
             "// yes\n// more\n// more\n// more\n// more\na\nb\nc\nx"
         ));
         assert!(!near("// yes\na\nb\nc\nd\nx"));
+        assert!(near("// yes\na\n.b\n.c\n.d\n.x"));
         assert!(!near("// yes\n\nx"));
     }
 

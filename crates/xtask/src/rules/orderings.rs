@@ -1,7 +1,7 @@
 //! Each memory ordering outside `crates/sync` says why it is enough.
 //!
 //! An acquire or release in code that ships names its partner and, after `Witness:`, the test
-//! that fails without it. A relaxed access gives its reason after the word `Relaxed`; one that
+//! that fails without it, or says that there is `no witness` and why. A relaxed access gives its reason after the word `Relaxed`; one that
 //! does not is pointed at, and so is any ordering in tests.
 
 use super::each;
@@ -23,8 +23,8 @@ fn judge(source: &Source, found: &mut Vec<Violation>) {
     }
     for (index, line) in source.lines.iter().enumerate() {
         let relaxed_has_reason =
-            || source.has_comment_near(index, |c| c.contains("Relaxed") || c.contains("Witness:"));
-        let has_witness = || source.has_comment_near(index, |comment| comment.contains("Witness:"));
+            || source.has_comment_near(index, |c| c.contains("Relaxed") || names_witness(c));
+        let has_witness = || source.has_comment_near(index, names_witness);
         let violation = match strongest(&line.code) {
             Some("Relaxed") if !source.is_test(index) && !relaxed_has_reason() => {
                 Violation::warning(
@@ -44,6 +44,10 @@ fn judge(source: &Source, found: &mut Vec<Violation>) {
         };
         found.push(violation);
     }
+}
+
+fn names_witness(comment: &str) -> bool {
+    comment.contains("Witness:") || comment.contains("no witness")
 }
 
 /// The strongest atomic ordering that the line names, if any. Those of comparisons have other
