@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, VmFlags};
+use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, VmFlags};
 
 use crate::event::MappedFileFacts;
 use crate::procfs::files;
@@ -148,6 +148,14 @@ impl MappedFile for MirroredFile {
 
     fn len_hint(&self) -> Option<u64> {
         (self.facts.file.kind == files::FileKind::Regular).then_some(self.facts.file.size_bytes)
+    }
+
+    fn seals(&self) -> MemfdSeals {
+        let has = |seal: libc::c_int| self.facts.file.seals & seal.cast_unsigned() != 0;
+        MemfdSeals {
+            write: has(libc::F_SEAL_WRITE),
+            future_write: has(libc::F_SEAL_FUTURE_WRITE),
+        }
     }
 
     fn shared_zero_object(&self) -> Option<FileRef> {

@@ -17,7 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::statfs::fstatfs;
 use nix::sys::statvfs::FsFlags;
 use nix::unistd::Pid;
@@ -90,6 +90,14 @@ pub struct FileFacts {
     pub filesystem_magic: u64,
     /// Size, bytes.
     pub size_bytes: u64,
+    /// `F_GET_SEALS` of shared memory, 0 where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub seals: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -137,6 +145,7 @@ impl FileFacts {
             noexec: filesystem.flags().contains(FsFlags::ST_NOEXEC),
             filesystem_magic: magic,
             size_bytes: found.stx_size,
+            seals: if kind == FileKind::SharedMemory { seals_of(fd) } else { 0 },
         };
         let mapping = facts.needs_mapping().then(|| mapping_of(fd)).flatten();
         if let Some(mapping) = &mapping {
@@ -166,6 +175,11 @@ impl FileFacts {
         self.inode = mapping.inode;
         self.name = FileName::from_maps(&mapping.name);
     }
+}
+
+/// The seals of shared memory; files that cannot be sealed have none.
+fn seals_of(fd: BorrowedFd<'_>) -> u32 {
+    fcntl(fd, FcntlArg::F_GET_SEALS).map_or(0, i32::cast_unsigned)
 }
 
 /// `f_type` has different integer types on different systems.
@@ -329,5 +343,6 @@ fn facts_of_name(mapping: &Mapping, flags: OFlag) -> FileFacts {
         noexec: false,
         filesystem_magic: 0,
         size_bytes: 0,
+        seals: 0,
     }
 }
