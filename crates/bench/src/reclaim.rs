@@ -70,11 +70,14 @@ fn retires(report: &mut Report, ops: u64) {
         // SAFETY: Just swapped out: this is the only owner.
         vmaple_rcu::defer_drop(unsafe { Box::from_raw(swap()) });
     });
+    let atomic = crossbeam_epoch::Atomic::new(0_u64);
     repeat(report, "rcu:swap+retire/crossbeam-epoch", ops, || {
-        let old = swap() as usize;
         let guard = crossbeam_epoch::pin();
+        let new = crossbeam_epoch::Owned::new(1);
+        // AcqRel: as in `swap`.
+        let old = atomic.swap(new, Ordering::AcqRel, &guard);
         // SAFETY: Just swapped out: nobody else frees it.
-        unsafe { guard.defer_unchecked(move || drop(Box::from_raw(old as *mut u64))) };
+        unsafe { guard.defer_destroy(old) };
     });
     let collector = seize::Collector::new();
     repeat(report, "rcu:swap+retire/seize", ops, || {
