@@ -74,7 +74,25 @@ impl Mm {
         })
     }
 
-    /// Ends the registration of a range.
+    /// [`Mm::uffd_unregister`] by the context `ctx`, as the ioctl on its descriptor does it.
+    ///
+    /// # Errors
+    /// As there, and EINVAL if part of the range is registered with another context.
+    pub fn uffd_unregister_by(
+        &mut self,
+        ctx: UffdId,
+        start: u64,
+        len: u64,
+    ) -> Result<(), CallError> {
+        let range = self.uffd_range(start, len)?;
+        let foreign = |vma: &Vma| vma.uffd.is_some_and(|other| other != ctx);
+        if self.overlapping(range).any(foreign) {
+            return Err(Errno::EINVAL.into());
+        }
+        self.uffd_unregister(start, len)
+    }
+
+    /// Ends the registration of a range, whichever context it is with.
     ///
     /// # Errors
     /// EINVAL: range, or a mapping that could not be registered. ENOMEM: nothing is mapped at or

@@ -7,7 +7,8 @@
 mod judge;
 
 use judge::session::{Session, Unsuitable};
-use judge::{child, profile::Profile, random};
+use judge::{child, profile::Profile, random, scripts};
+use vmaple::LayoutKind;
 
 /// Not a test of its own: what the tests start as their child process.
 #[test]
@@ -31,17 +32,50 @@ fn judge_profile(profile: &Profile) {
     let mut done = 0;
     let mut seed = first_seed;
     while done < total {
-        let mut session = match Session::start(profile.layout) {
-            Ok(session) => session,
-            Err(Unsuitable(reason)) => {
-                eprintln!("skipped: {reason}");
-                return;
-            }
+        let Some(mut session) = session(profile.layout) else {
+            return;
         };
         done += random::run(&mut session, profile, seed, per_process);
         seed += 1;
     }
     eprintln!("{}: {done} operations from seed {first_seed}", profile.name);
+}
+
+/// A session, or the reason why not on standard error.
+fn session(layout: LayoutKind) -> Option<Session> {
+    match Session::start(layout) {
+        Ok(session) => Some(session),
+        Err(Unsuitable(reason)) => {
+            eprintln!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+#[test]
+fn what_programs_do() {
+    for script in [
+        scripts::SHARED_LIBRARY,
+        scripts::ARENA,
+        scripts::THREAD_STACK,
+        scripts::CODE_SPACE,
+        scripts::MOVED_BLOCKS,
+        scripts::FAULTED_BESIDE_UNFAULTED,
+    ] {
+        for layout in [LayoutKind::TopDown, LayoutKind::BottomUp] {
+            let Some(mut session) = session(layout) else {
+                return;
+            };
+            scripts::run(&mut session, script);
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_mappings() {
+    if let Some(mut session) = session(LayoutKind::TopDown) {
+        scripts::at_the_limit(&mut session);
+    }
 }
 
 #[test]

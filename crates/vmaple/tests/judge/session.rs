@@ -158,6 +158,23 @@ impl Session {
         }
     }
 
+    /// Makes one operation on both sides and compares the result only.
+    pub(crate) fn step_unseen(&mut self, op: Op) {
+        let kernel = match self.call(op.command(self.segment.0)) {
+            Ok(result) => result,
+            Err(error) => self.report(&op, &format!("the child died: {error}")),
+        };
+        let object = SharedZero {
+            id: FileId(0),
+            inode: 0,
+            len: 0,
+        };
+        let ours = op.apply(&mut self.mm, &self.files, self.segment, object, kernel);
+        if ours.map(u64::cast_signed) != Ok(kernel) {
+            self.report(&op, &format!("kernel {kernel:#x}, model {ours:x?}"));
+        }
+    }
+
     fn set_limit(&self, which: u32, bytes: u64) {
         let mut limit = libc::rlimit {
             rlim_cur: 0,
