@@ -1,6 +1,7 @@
 //! The rules, one file each.
 
 mod arrows;
+mod dependencies;
 mod file_length;
 mod header;
 mod licences;
@@ -38,6 +39,11 @@ pub(crate) const ALL: &[Rule] = &[
         name: licences::NAME,
         gist: "dependencies have a licence from the list",
         check: licences::check,
+    },
+    Rule {
+        name: dependencies::NAME,
+        gist: "dependencies have a line in ARCHITECTURE.md",
+        check: dependencies::check,
     },
     Rule {
         name: file_length::NAME,
