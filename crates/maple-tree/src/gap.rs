@@ -51,7 +51,7 @@ impl Limits {
     /// Whether a child may hold such a gap, by its hint.
     fn may_be_below<C: Config>(&self, branch: BranchRef<'_, C>, slot: usize) -> bool {
         // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the
-        // write that used the gap up. Witness: `tests/loom.rs::a_gap_there_throughout_is_found`.
+        // write that used the gap up. Loom has no witness, see there.
         branch.node.gaps()[slot].load(Ordering::Acquire) > self.extra
     }
 }

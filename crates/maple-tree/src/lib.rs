@@ -41,7 +41,7 @@
 //!
 //! # Limits
 //!
-//! 64-bit targets. No entry at more than one range, but a store into the middle of an entry
+//! 64-bit targets. A write uses about 8 KiB of stack, an iterator or gap search 2 KiB. No entry at more than one range, but a store into the middle of an entry
 //! duplicates it. `E::try_duplicate` and drops of entries are foreign code: if they panic, memory
 //! may leak, and the tree stays valid.
 #![no_std]

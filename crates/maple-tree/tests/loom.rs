@@ -195,3 +195,33 @@ fn a_gap_there_throughout_is_found() {
         },
     );
 }
+
+#[test]
+fn a_gap_seen_to_grow_is_found() {
+    beside(
+        4,
+        |tree| assert!(tree.write().erase(12).is_ok()),
+        |tree| {
+            let section = tree.enter();
+            let reader = tree.read(&section);
+            if reader.load(12).is_none() {
+                assert_eq!(reader.lowest_gap(15, 1, 0..=29), Some(5));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_gap_seen_used_up_is_occupied() {
+    beside(
+        4,
+        |tree| store(tree, 15, 19),
+        |tree| {
+            let section = tree.enter();
+            let reader = tree.read(&section);
+            if reader.lowest_gap(5, 1, 15..=19).is_none() {
+                assert!(reader.load(17).is_some());
+            }
+        },
+    );
+}
