@@ -36,15 +36,7 @@ impl Live<'_> {
         }
         let spans = self.spans(who, call, facts);
         self.follow_stacks(who, &spans)?;
-        let mut ranges = Vec::new();
-        if let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) {
-            for span in spans {
-                mm.unfaulted_near(span, &mut ranges);
-            }
-        }
-        ranges.sort_unstable_by_key(|range| range.start);
-        ranges.dedup();
-        Ok(ranges)
+        Ok(self.mirror.space(SpaceId(who.mm.0)).map_or_else(Vec::new, |mm| clean_near(mm, &spans)))
     }
 
     /// The ranges that the call names, and where a new mapping would go.
@@ -100,16 +92,27 @@ impl Live<'_> {
     /// Mappings whose first write happened while a call ran: of what is clean in `mm` after
     /// the call, what lies in `raced` and holds an anonymous page.
     pub(super) fn faulted_beside(&self, who: Task, mm: &Mm, raced: &[Range]) -> Vec<Range> {
-        let mut clean = Vec::new();
-        for range in raced {
-            mm.unfaulted_near(AddrRange::new(range.start, range.end), &mut clean);
-        }
-        clean.sort_unstable_by_key(|range| range.start);
-        clean.dedup();
+        let spans: Vec<AddrRange> =
+            raced.iter().map(|range| AddrRange::new(range.start, range.end)).collect();
+        let mut clean = clean_near(mm, &spans);
         clean.retain(|vma| raced.iter().any(|range| vma.start < range.end && range.start < vma.end));
         let held = self.spaces.get(&who.mm).map(|space| space.anonymous(&clean));
         held.unwrap_or_default().into_iter().map(Range::from).collect()
     }
+}
+
+/// Mappings near any of `spans` that held no anonymous page so far, ascending, each once.
+fn clean_near(mm: &Mm, spans: &[AddrRange]) -> Vec<AddrRange> {
+    let mut ranges = Vec::new();
+    let mut near = Vec::new();
+    for &span in spans {
+        near.clear();
+        mm.unfaulted_near(span, &mut near);
+        ranges.append(&mut near);
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges.dedup();
+    ranges
 }
 
 /// Growing mappings that overlap `span` or are next to its ends.
