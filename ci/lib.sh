@@ -1,24 +1,27 @@
 # What the check scripts share. Sourced, not run.
 
 steps=()
+nr_failed=0
 
-# step NAME COMMAND…: runs it under a headline, and says how long it took.
+# step NAME COMMAND…: runs it under a headline, and notes how it ended and how long it took. A
+# step that fails does not keep the later ones from running.
 step() {
-  local name=$1 start=$SECONDS
+  local name=$1 start=$SECONDS verdict=ok
   shift
   printf '\n=== %s: %s\n' "$name" "$*" >&2
   if ! "$@"; then
-    printf '=== %s: FAILED after %d s\n' "$name" $((SECONDS - start)) >&2
-    exit 1
+    verdict=FAILED
+    nr_failed=$((nr_failed + 1))
   fi
-  printf '=== %s: ok, %d s\n' "$name" $((SECONDS - start)) >&2
-  steps+=("$(printf '%5d s  %s' $((SECONDS - start)) "$name")")
+  printf '=== %s: %s, %d s\n' "$name" $verdict $((SECONDS - start)) >&2
+  steps+=("$(printf '%-6s %4d s  %s' $verdict $((SECONDS - start)) "$name")")
 }
 
+# summary: all steps again, one line each; fails if one of them did.
 summary() {
-  printf '\n=== all passed\n' >&2
+  printf '\n=== %d steps, %d failed, %d s\n' ${#steps[@]} $nr_failed "$SECONDS" >&2
   printf '%s\n' "${steps[@]}" >&2
-  printf '%5d s  in all\n' "$SECONDS" >&2
+  return $((nr_failed > 0))
 }
 
 # skip WHY: says that something is not checked.
