@@ -27,7 +27,7 @@ fn number_of(name: &str, default: u64) -> u64 {
 
 fn judge_profile(profile: &Profile) {
     let first_seed = number_of("VMAPLE_JUDGE_SEED", 1);
-    let total = number_of("VMAPLE_JUDGE_OPS", 1_500);
+    let total = number_of("VMAPLE_JUDGE_OPS", 900);
     let per_process = 300;
     let mut done = 0;
     let mut seed = first_seed;

@@ -114,7 +114,7 @@ fn propose(session: &Session, profile: &Profile, rng: &mut Rng) -> Op {
     let profile_kind = profile.pick(rng.next());
     match profile_kind {
         0 => mmap_fixed(rng),
-        1 => mmap_anywhere(session, rng),
+        1 => mmap_anywhere(session, profile, rng),
         2 | 3 | 5 | 8 | 9 => on_range(session, profile_kind, rng),
         4 => mremap(session, rng),
         6 => lock(session, rng),
@@ -272,13 +272,16 @@ fn mmap_fixed(rng: &mut Rng) -> Op {
     }
 }
 
-fn mmap_anywhere(session: &Session, rng: &mut Rng) -> Op {
+fn mmap_anywhere(session: &Session, profile: &Profile, rng: &mut Rng) -> Op {
     let len = match rng.below(8) {
         0 => HUGE * (1 + rng.below(3)),
         1 => HUGE * (1 + rng.below(3)) + PAGE * rng.below(600),
         2 => 1 + rng.below(9000),
         3 => 128 << 20,
-        4 if rng.one_in(8) => rng.of(&[1 << 46, 1 << 47, 1 << 63, 0, u64::MAX, 0x7fff_ffff_f000]),
+        // Locking such ranges takes the kernel seconds.
+        4 if profile.lock == 0 && rng.one_in(8) => {
+            rng.of(&[1 << 46, 1 << 47, 1 << 63, 0, u64::MAX, 0x7fff_ffff_f000])
+        }
         _ => (1 + rng.below(64)) * PAGE,
     };
     let addr = match rng.below(6) {

@@ -33,6 +33,8 @@ pub(crate) struct Session {
     next_object: u64,
     history: VecDeque<String>,
     segment: Segment,
+    /// The kernel's map after the last operation that was compared.
+    last_text: String,
     /// What was mapped before the first call and must stay.
     pub(crate) taboo: Vec<AddrRange>,
 }
@@ -83,6 +85,7 @@ impl Session {
             history: VecDeque::new(),
             taboo: Vec::new(),
             segment: Segment::make()?,
+            last_text: String::new(),
         };
         drop((command_out, result_in));
         session.seed(layout)?;
@@ -93,10 +96,19 @@ impl Session {
         let break_now = self.call([libc::SYS_brk as u64, 0, 0, 0, 0, 0, 0])? as u64;
         let mut seed = seed::read(self.pid).map_err(io::Error::other)?;
         seed.areas.brk = break_now;
+        // As if the pages had been touched in ascending order.
+        let faulted: Vec<u64> = seed
+            .vmas
+            .iter_mut()
+            .filter_map(|vma| vma.anon_vma.take().map(|_| vma.start))
+            .collect();
         seed.config.layout = layout;
         self.taboo = seed.vmas.iter().map(vmaple::Vma::range).collect();
         self.mm =
             Mm::seed(seed.config, seed.areas, seed.vmas, seed.gate).map_err(io::Error::other)?;
+        for addr in faulted {
+            self.mm.note_faulted(addr);
+        }
         Ok(())
     }
 
@@ -134,7 +146,6 @@ impl Session {
             len: op.page_rounded_len(),
         };
         self.next_object += 1;
-        let before = self.model_text();
         let ours = match op.apply(&mut self.mm, &self.files, self.segment, object, kernel) {
             Ok(value) => value as i64,
             Err(error) => match error.errno() {
@@ -151,8 +162,9 @@ impl Session {
         }
         let model = self.model_text();
         if model != text {
-            self.report(&op, &difference(&before, &text, &model));
+            self.report(&op, &difference(&self.last_text, &text, &model));
         }
+        self.last_text = text;
         if let Err(violation) = self.mm.validate() {
             self.report(&op, &violation.to_string());
         }
@@ -277,7 +289,7 @@ fn difference(before: &str, kernel: &str, model: &str) -> String {
         only.map(|line| format!("  {line}\n")).collect::<String>()
     };
     format!(
-        "only kernel:\n{}only model:\n{}changed from (model before):\n{}",
+        "only kernel:\n{}only model:\n{}before:\n{}",
         lines(kernel, model),
         lines(model, kernel),
         lines(before, kernel)
