@@ -116,7 +116,9 @@ impl FromStr for Check {
             "every" => Ok(Check::Every),
             "exit" => Ok(Check::Exit),
             number => match number.parse() {
-                Ok(0) | Err(_) => Err("give `every`, `exit` or a number of calls from 1".to_owned()),
+                Ok(0) | Err(_) => {
+                    Err("give `every`, `exit` or a number of calls from 1".to_owned())
+                }
                 Ok(1) => Ok(Check::Every),
                 Ok(n) => Ok(Check::Nth(n)),
             },
@@ -128,7 +130,11 @@ impl FromStr for Check {
 fn plant(text: &str) -> Result<Plant, String> {
     let wrong = || "give result@N or skip@N, N being the number of a call from 1".to_owned();
     let (kind, number) = text.split_once('@').ok_or_else(wrong)?;
-    let number = number.parse().ok().filter(|&number| number > 0).ok_or_else(wrong)?;
+    let number = number
+        .parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(wrong)?;
     match kind {
         "result" => Ok(Plant::Result(number)),
         "skip" => Ok(Plant::Skip(number)),
@@ -148,8 +154,12 @@ mod tests {
 
     #[test]
     fn the_programs_own_options_are_left_alone() {
-        let cli = Cli::try_parse_from(["vmaple", "run", "--check", "7", "--", "ls", "--json", "-l"]).unwrap();
-        let Command::Run(run) = cli.command else { panic!("not run") };
+        let cli =
+            Cli::try_parse_from(["vmaple", "run", "--check", "7", "--", "ls", "--json", "-l"])
+                .unwrap();
+        let Command::Run(run) = cli.command else {
+            panic!("not run")
+        };
         assert_eq!(run.check, Some(Check::Nth(7)));
         assert_eq!(run.program, ["ls", "--json", "-l"]);
         assert_eq!(run.output.json, None);

@@ -88,8 +88,11 @@ impl<'a> Json<'a> {
 
     /// Writes to `path`, `-` being standard output.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let mut out: Box<dyn Write> =
-            if path == Path::new("-") { Box::new(io::stdout().lock()) } else { Box::new(File::create(path)?) };
+        let mut out: Box<dyn Write> = if path == Path::new("-") {
+            Box::new(io::stdout().lock())
+        } else {
+            Box::new(File::create(path)?)
+        };
         serde_json::to_writer_pretty(&mut out, self)?;
         out.write_all(b"\n")?;
         out.flush()
@@ -131,7 +134,10 @@ impl Audience for Teller {
                     Ok(value) => format!("{value:#x}"),
                     Err(errno) => errno.to_string(),
                 };
-                eprintln!("  - mirror returned {mirror}\n  + kernel returned {}", kernel(results.kernel));
+                eprintln!(
+                    "  - mirror returned {mirror}\n  + kernel returned {}",
+                    kernel(results.kernel)
+                );
             }
             Difference::Map(lines) => eprint!("{lines}"),
         }
@@ -154,7 +160,9 @@ impl Audience for Teller {
 
 /// What the kernel returned, errors by name.
 fn kernel(value: i64) -> String {
-    let errno = i32::try_from(-value).ok().filter(|errno| (1..4096).contains(errno));
+    let errno = i32::try_from(-value)
+        .ok()
+        .filter(|errno| (1..4096).contains(errno));
     match errno.and_then(Errno::from_raw) {
         Some(errno) => errno.name().to_owned(),
         None if errno.is_some() => format!("error {}", -value),

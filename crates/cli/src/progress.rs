@@ -25,7 +25,10 @@ pub(crate) struct Progress {
 impl Progress {
     /// None where standard error is no terminal.
     pub(crate) fn new() -> Option<Progress> {
-        io::stderr().is_terminal().then(|| Progress { started: Instant::now(), drawn: None })
+        io::stderr().is_terminal().then(|| Progress {
+            started: Instant::now(),
+            drawn: None,
+        })
     }
 
     /// Draws the line anew.

@@ -23,7 +23,11 @@ struct Replayed {
 }
 
 pub(crate) fn replay(args: &Replay) -> ExitCode {
-    let progress = if args.output.quiet { None } else { Progress::new() };
+    let progress = if args.output.quiet {
+        None
+    } else {
+        Progress::new()
+    };
     let mut teller = Teller::new(progress);
     let started = Instant::now();
     let replayed = play(args, &mut teller);
@@ -42,17 +46,30 @@ pub(crate) fn replay(args: &Replay) -> ExitCode {
             None => (None, None),
         };
         let seconds = started.elapsed().as_secs_f64();
-        let json =
-            Json { exit_status, signal, seconds, ..Json::new(&replayed.report, &replayed.command) };
+        let json = Json {
+            exit_status,
+            signal,
+            seconds,
+            ..Json::new(&replayed.report, &replayed.command)
+        };
         if let Err(error) = json.write(path) {
-            return fail(TROUBLE, &format!("cannot write {}: {error}", path.display()));
+            return fail(
+                TROUBLE,
+                &format!("cannot write {}: {error}", path.display()),
+            );
         }
     }
-    if replayed.report.total().differences > 0 { ExitCode::from(DIFFERENT) } else { ExitCode::SUCCESS }
+    if replayed.report.total().differences > 0 {
+        ExitCode::from(DIFFERENT)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn play(args: &Replay, teller: &mut Teller) -> Result<Replayed, String> {
-    let mut reader = Reader::open(&args.trace).map_err(|error| error.to_string())?.tolerate_torn_end();
+    let mut reader = Reader::open(&args.trace)
+        .map_err(|error| error.to_string())?
+        .tolerate_torn_end();
     let mut mirror = Mirror::new(Releases::default());
     let mut command = Vec::new();
     let mut first = None;
@@ -74,8 +91,17 @@ fn play(args: &Replay, teller: &mut Teller) -> Result<Replayed, String> {
         }
     }
     let report = mirror.report().clone();
-    let status = first.and_then(|pid| report.processes().find(|process| process.pid == pid)?.status);
-    Ok(Replayed { report, command, status })
+    let status = first.and_then(|pid| {
+        report
+            .processes()
+            .find(|process| process.pid == pid)?
+            .status
+    });
+    Ok(Replayed {
+        report,
+        command,
+        status,
+    })
 }
 
 /// Shows a difference; false if there was one.

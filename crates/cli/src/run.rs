@@ -18,12 +18,19 @@ pub(crate) fn run(args: &Run) -> ExitCode {
     };
     let command = Command::new(program).args(arguments);
     if args.no_aslr
-        && let Err(errno) = personality::get()
-            .and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE))
+        && let Err(errno) =
+            personality::get().and_then(|now| personality::set(now | Persona::ADDR_NO_RANDOMIZE))
     {
-        return fail(TROUBLE, &format!("--no-aslr: the kernel refuses the personality: {errno}"));
+        return fail(
+            TROUBLE,
+            &format!("--no-aslr: the kernel refuses the personality: {errno}"),
+        );
     }
-    let progress = if args.output.quiet { None } else { Progress::new() };
+    let progress = if args.output.quiet {
+        None
+    } else {
+        Progress::new()
+    };
     let mut teller = Teller::new(progress);
     let started = Instant::now();
     let finished = live::run(&command, &options(args), &mut teller);
@@ -41,8 +48,11 @@ pub(crate) fn run(args: &Run) -> ExitCode {
     }
     let (exit_status, signal) = shell_status(finished.status);
     if let Some(path) = &args.output.json {
-        let words: Vec<String> =
-            args.program.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> = args
+            .program
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
         let json = Json {
             exit_status: Some(i32::from(exit_status)),
             signal,
@@ -51,7 +61,10 @@ pub(crate) fn run(args: &Run) -> ExitCode {
             ..Json::new(&finished.report, &words)
         };
         if let Err(error) = json.write(path) {
-            return fail(TROUBLE, &format!("cannot write {}: {error}", path.display()));
+            return fail(
+                TROUBLE,
+                &format!("cannot write {}: {error}", path.display()),
+            );
         }
     }
     if finished.report.total().differences > 0 {

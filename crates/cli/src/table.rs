@@ -19,7 +19,11 @@ pub(crate) fn render(report: &Report, skipped: u64) -> String {
     for process in processes.iter().take(MOST_PROCESSES) {
         row(&mut out, &cells(process, &process.pid.to_string()));
     }
-    if let Some(more) = processes.len().checked_sub(MOST_PROCESSES).filter(|&more| more > 0) {
+    if let Some(more) = processes
+        .len()
+        .checked_sub(MOST_PROCESSES)
+        .filter(|&more| more > 0)
+    {
         let _ = writeln!(out, "{more:>9} more processes (all of them with --json)");
     }
     if processes.len() > 1 {
@@ -33,8 +37,17 @@ pub(crate) fn render(report: &Report, skipped: u64) -> String {
 }
 
 const HEADER: [&str; 11] = [
-    "pid", "threads", "calls", "VMAs peak", "final", "merges", "splits", "compared", "re-seeds",
-    "differ", "program",
+    "pid",
+    "threads",
+    "calls",
+    "VMAs peak",
+    "final",
+    "merges",
+    "splits",
+    "compared",
+    "re-seeds",
+    "differ",
+    "program",
 ];
 const WIDTHS: [usize; 10] = [9, 8, 9, 10, 7, 8, 8, 9, 9, 7];
 
@@ -76,8 +89,15 @@ fn kinds(out: &mut String, title: &str, counts: &std::collections::BTreeMap<Stri
     let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
     counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     for (index, line) in counts.chunks(KINDS_A_LINE).enumerate() {
-        let title = if index == 0 { format!("{title}:") } else { String::new() };
-        let words: Vec<String> = line.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        let title = if index == 0 {
+            format!("{title}:")
+        } else {
+            String::new()
+        };
+        let words: Vec<String> = line
+            .iter()
+            .map(|(name, count)| format!("{count} {name}"))
+            .collect();
         let _ = writeln!(out, "{title:>9} {}", words.join(", "));
     }
 }
@@ -91,9 +111,15 @@ fn beside(out: &mut String, total: &ProcessReport, skipped: u64) {
         }
     };
     say(total.stack_growths, "stack growths by fault");
-    say(total.fault_races, "calls raced by a page fault of another thread");
+    say(
+        total.fault_races,
+        "calls raced by a page fault of another thread",
+    );
     say(total.drawn_addresses, "addresses drawn by the kernel");
-    say(skipped, "comparisons left out to keep pace (--check every compares all)");
+    say(
+        skipped,
+        "comparisons left out to keep pace (--check every compares all)",
+    );
     if !words.is_empty() {
         let _ = writeln!(out, "   beside: {}", words.join(", "));
     }
@@ -101,7 +127,10 @@ fn beside(out: &mut String, total: &ProcessReport, skipped: u64) {
 
 fn verdict(total: &ProcessReport) -> String {
     match total.differences {
-        0 => format!("all equal: {} calls, {} comparisons, 0 differences", total.calls, total.comparisons),
+        0 => format!(
+            "all equal: {} calls, {} comparisons, 0 differences",
+            total.calls, total.comparisons
+        ),
         1 => "1 difference".to_owned(),
         n => format!("{n} differences"),
     }

@@ -258,9 +258,33 @@ impl Call {
     }
 }
 
-impl fmt::Display for Call {
+/// One argument, as it is shown.
+enum Word<'a> {
+    Hex(u64),
+    Int(i32),
+    Text(&'a str),
+    Name(Option<&'a str>),
+    Count(usize, &'static str),
+}
+
+impl fmt::Display for Word<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Word::Hex(value) => write!(f, "{value:#x}"),
+            Word::Int(value) => write!(f, "{value}"),
+            Word::Text(text) => f.write_str(text),
+            Word::Name(Some(name)) => write!(f, "{name:?}"),
+            Word::Name(None) => f.write_str("NULL"),
+            Word::Count(count, what) => write!(f, "{count} {what}"),
+        }
+    }
+}
+
+impl Call {
+    /// The arguments of calls that take a range and numbers.
+    fn range_words(&self) -> Option<Vec<Word<'_>>> {
+        use Word::{Hex, Int};
+        Some(match *self {
             Call::Mmap {
                 addr,
                 len,
@@ -269,24 +293,42 @@ impl fmt::Display for Call {
                 fd,
                 offset,
             } => {
-                write!(
-                    f,
-                    "mmap({addr:#x}, {len:#x}, {prot:#x}, {flags:#x}, {fd}, {offset:#x})"
-                )
+                vec![
+                    Hex(addr),
+                    Hex(len),
+                    Hex(prot),
+                    Hex(flags),
+                    Int(fd),
+                    Hex(offset),
+                ]
             }
             Call::Munmap { addr, len }
             | Call::Mlock { addr, len }
-            | Call::Munlock { addr, len } => write!(f, "{}({addr:#x}, {len:#x})", self.name()),
-            Call::Mprotect { addr, len, prot } => {
-                write!(f, "mprotect({addr:#x}, {len:#x}, {prot:#x})")
+            | Call::Munlock { addr, len } => {
+                vec![Hex(addr), Hex(len)]
             }
+            Call::Mprotect {
+                addr,
+                len,
+                prot: third,
+            }
+            | Call::Mlock2 {
+                addr,
+                len,
+                flags: third,
+            }
+            | Call::Mseal {
+                addr,
+                len,
+                flags: third,
+            } => vec![Hex(addr), Hex(len), Hex(third)],
             Call::PkeyMprotect {
                 addr,
                 len,
                 prot,
                 pkey,
             } => {
-                write!(f, "pkey_mprotect({addr:#x}, {len:#x}, {prot:#x}, {pkey})")
+                vec![Hex(addr), Hex(len), Hex(prot), Int(pkey)]
             }
             Call::Mremap {
                 addr,
@@ -295,34 +337,63 @@ impl fmt::Display for Call {
                 flags,
                 new_addr,
             } => {
-                write!(
-                    f,
-                    "mremap({addr:#x}, {old_len:#x}, {new_len:#x}, {flags:#x}, {new_addr:#x})"
-                )
+                vec![
+                    Hex(addr),
+                    Hex(old_len),
+                    Hex(new_len),
+                    Hex(flags),
+                    Hex(new_addr),
+                ]
             }
-            Call::Brk { addr } | Call::Shmdt { addr } => write!(f, "{}({addr:#x})", self.name()),
-            Call::Madvise { addr, len, advice } => {
-                write!(f, "madvise({addr:#x}, {len:#x}, {advice})")
-            }
+            Call::Madvise { addr, len, advice } => vec![Hex(addr), Hex(len), Int(advice)],
+            _ => return None,
+        })
+    }
+
+    /// The arguments of all others.
+    fn other_words(&self) -> Vec<Word<'_>> {
+        use Word::{Count, Hex, Int, Name, Text};
+        match self {
+            Call::Brk { addr: value }
+            | Call::Shmdt { addr: value }
+            | Call::Mlockall { flags: value }
+            | Call::IoSetup { nr_events: value }
+            | Call::IoDestroy { ctx: value } => vec![Hex(*value)],
             Call::ProcessMadvise {
                 own,
                 spans,
                 advice,
                 flags,
             } => {
-                let whose = if *own { "own" } else { "another process" };
-                write!(
-                    f,
-                    "process_madvise({whose}, {} ranges, {advice}, {flags:#x})",
-                    spans.len()
-                )
+                let whose = Text(if *own { "own" } else { "another process" });
+                vec![
+                    whose,
+                    Count(spans.len(), "ranges"),
+                    Int(*advice),
+                    Hex(*flags),
+                ]
             }
-            Call::Mlock2 { addr, len, flags } | Call::Mseal { addr, len, flags } => {
-                write!(f, "{}({addr:#x}, {len:#x}, {flags:#x})", self.name())
+            Call::Shmat { shmid, addr, flags } => vec![Int(*shmid), Hex(*addr), Hex(*flags)],
+            Call::SetVma {
+                what,
+                addr,
+                len,
+                anon_name,
+            } => {
+                vec![
+                    Hex(*what),
+                    Hex(*addr),
+                    Hex(*len),
+                    Name(anon_name.as_deref()),
+                ]
             }
-            Call::Mlockall { flags } => write!(f, "mlockall({flags:#x})"),
-            Call::Shmat { shmid, addr, flags } => {
-                write!(f, "shmat({shmid}, {addr:#x}, {flags:#x})")
+            Call::SetMm {
+                what,
+                value,
+                size,
+                arg5,
+            } => {
+                vec![Hex(*what), Hex(*value), Hex(*size), Hex(*arg5)]
             }
             Call::RemapFilePages {
                 addr,
@@ -331,34 +402,7 @@ impl fmt::Display for Call {
                 pgoff,
                 flags,
             } => {
-                write!(
-                    f,
-                    "remap_file_pages({addr:#x}, {size:#x}, {prot:#x}, {pgoff:#x}, {flags:#x})"
-                )
-            }
-            Call::IoSetup { nr_events } => write!(f, "io_setup({nr_events})"),
-            Call::IoDestroy { ctx } => write!(f, "io_destroy({ctx:#x})"),
-            Call::SetVma {
-                what,
-                addr,
-                len,
-                anon_name,
-            } => {
-                write!(
-                    f,
-                    "prctl(PR_SET_VMA, {what}, {addr:#x}, {len:#x}, {anon_name:?})"
-                )
-            }
-            Call::SetMm {
-                what,
-                value,
-                size,
-                arg5,
-            } => {
-                write!(
-                    f,
-                    "prctl(PR_SET_MM, {what}, {value:#x}, {size:#x}, {arg5:#x})"
-                )
+                vec![Hex(*addr), Hex(*size), Hex(*prot), Hex(*pgoff), Hex(*flags)]
             }
             Call::UffdRegister {
                 fd,
@@ -366,26 +410,23 @@ impl fmt::Display for Call {
                 len,
                 mode,
             } => {
-                write!(
-                    f,
-                    "ioctl({fd}, UFFDIO_REGISTER, {{{start:#x}, {len:#x}, {mode:#x}}})"
-                )
+                vec![Int(*fd), Hex(*start), Hex(*len), Hex(*mode)]
             }
-            Call::UffdUnregister { fd, start, len } => {
-                write!(
-                    f,
-                    "ioctl({fd}, UFFDIO_UNREGISTER, {{{start:#x}, {len:#x}}})"
-                )
-            }
-            Call::Munlockall | Call::Fork | Call::Exec => write!(f, "{}()", self.name()),
-            Call::Other { call, args } => {
-                write!(f, "{call}(")?;
-                for (i, arg) in args.iter().enumerate() {
-                    write!(f, "{}{arg:#x}", if i == 0 { "" } else { ", " })?;
-                }
-                write!(f, ")")
-            }
+            Call::UffdUnregister { fd, start, len } => vec![Int(*fd), Hex(*start), Hex(*len)],
+            Call::Other { args, .. } => args.map(Hex).into(),
+            _ => Vec::new(),
         }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.name())?;
+        let words = self.range_words().unwrap_or_else(|| self.other_words());
+        for (index, word) in words.iter().enumerate() {
+            write!(f, "{}{word}", if index == 0 { "" } else { ", " })?;
+        }
+        f.write_str(")")
     }
 }
 

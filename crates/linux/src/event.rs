@@ -28,7 +28,10 @@ pub struct Range {
 
 impl From<vmaple::AddrRange> for Range {
     fn from(range: vmaple::AddrRange) -> Range {
-        Range { start: range.start, end: range.end }
+        Range {
+            start: range.start,
+            end: range.end,
+        }
     }
 }
 
@@ -203,7 +206,10 @@ pub struct ImageVma {
     pub inherited: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_false(value: &bool) -> bool {
     !*value
 }

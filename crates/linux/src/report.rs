@@ -62,7 +62,10 @@ impl Report {
     pub fn process(&mut self, pid: i32) -> &mut ProcessReport {
         self.processes.entry(pid).or_insert_with(|| {
             self.order.push(pid);
-            ProcessReport { pid, ..ProcessReport::default() }
+            ProcessReport {
+                pid,
+                ..ProcessReport::default()
+            }
         })
     }
 

@@ -22,12 +22,22 @@ pub enum TraceError {
     #[error("cannot write trace {path}: {source}")]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot read trace {path}, line {line}: {source}")]
-    Read { path: PathBuf, line: u64, source: io::Error },
+    Read {
+        path: PathBuf,
+        line: u64,
+        source: io::Error,
+    },
     #[error("trace {path}, line {line}: {source}")]
-    Malformed { path: PathBuf, line: u64, source: serde_json::Error },
+    Malformed {
+        path: PathBuf,
+        line: u64,
+        source: serde_json::Error,
+    },
     #[error("trace {path}, line 1: not a vmaple trace (the first line must be a start event)")]
     NoStart { path: PathBuf },
-    #[error("trace {path}, line 1: version {found}, this vmaple reads up to {VERSION}; use a newer vmaple")]
+    #[error(
+        "trace {path}, line 1: version {found}, this vmaple reads up to {VERSION}; use a newer vmaple"
+    )]
     TooNew { path: PathBuf, found: u32 },
 }
 
@@ -44,9 +54,14 @@ impl Writer {
     /// # Errors
     /// [`TraceError::Open`] where that is not allowed.
     pub fn create(path: &Path) -> Result<Writer, TraceError> {
-        let file = File::create(path)
-            .map_err(|source| TraceError::Open { path: path.to_owned(), source })?;
-        Ok(Writer { path: path.to_owned(), out: BufWriter::with_capacity(1 << 16, file) })
+        let file = File::create(path).map_err(|source| TraceError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Writer {
+            path: path.to_owned(),
+            out: BufWriter::with_capacity(1 << 16, file),
+        })
     }
 
     /// Appends one event. It reaches the file at the next [`flush`](Self::flush) or drop.
@@ -57,7 +72,10 @@ impl Writer {
         let written = serde_json::to_writer(&mut self.out, event)
             .map_err(io::Error::from)
             .and_then(|()| self.out.write_all(b"\n"));
-        written.map_err(|source| TraceError::Write { path: self.path.clone(), source })
+        written.map_err(|source| TraceError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Hands everything written so far to the kernel.
@@ -65,7 +83,10 @@ impl Writer {
     /// # Errors
     /// As for [`write`](Self::write).
     pub fn flush(&mut self) -> Result<(), TraceError> {
-        self.out.flush().map_err(|source| TraceError::Write { path: self.path.clone(), source })
+        self.out.flush().map_err(|source| TraceError::Write {
+            path: self.path.clone(),
+            source,
+        })
     }
 }
 
@@ -85,16 +106,27 @@ impl Reader {
     /// # Errors
     /// [`TraceError::Open`] where there is none or it may not be read.
     pub fn open(path: &Path) -> Result<Reader, TraceError> {
-        let file =
-            File::open(path).map_err(|source| TraceError::Open { path: path.to_owned(), source })?;
-        Ok(Reader::new(path.to_owned(), BufReader::with_capacity(1 << 16, file)))
+        let file = File::open(path).map_err(|source| TraceError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Reader::new(
+            path.to_owned(),
+            BufReader::with_capacity(1 << 16, file),
+        ))
     }
 }
 
 impl<R: BufRead> Reader<R> {
     /// Reads from `input`; `path` is for messages only.
     pub fn new(path: PathBuf, input: R) -> Reader<R> {
-        Reader { path, input, line: 0, text: String::new(), tolerate_torn_end: false }
+        Reader {
+            path,
+            input,
+            line: 0,
+            text: String::new(),
+            tolerate_torn_end: false,
+        }
     }
 
     /// Takes a last line without its line feed, as a killed writer leaves it, for the end.
@@ -120,13 +152,20 @@ impl<R: BufRead> Reader<R> {
         loop {
             self.text.clear();
             self.line += 1;
-            let read = self.input.read_line(&mut self.text).map_err(|source| TraceError::Read {
-                path: self.path.clone(),
-                line: self.line,
-                source,
-            })?;
+            let read = self
+                .input
+                .read_line(&mut self.text)
+                .map_err(|source| TraceError::Read {
+                    path: self.path.clone(),
+                    line: self.line,
+                    source,
+                })?;
             if read == 0 {
-                return if self.line == 1 { Err(self.no_start()) } else { Ok(None) };
+                return if self.line == 1 {
+                    Err(self.no_start())
+                } else {
+                    Ok(None)
+                };
             }
             if self.line > 1 && self.text.trim().is_empty() {
                 continue;
@@ -140,23 +179,30 @@ impl<R: BufRead> Reader<R> {
             Ok(event) => event,
             Err(_) if self.tolerate_torn_end && !self.text.ends_with('\n') => return Ok(None),
             Err(source) => {
-                return Err(TraceError::Malformed { path: self.path.clone(), line: self.line, source });
+                return Err(TraceError::Malformed {
+                    path: self.path.clone(),
+                    line: self.line,
+                    source,
+                });
             }
         };
         if self.line > 1 {
             return Ok(Some(event));
         }
         match &event {
-            Event::Start(start) if start.version > VERSION => {
-                Err(TraceError::TooNew { path: self.path.clone(), found: start.version })
-            }
+            Event::Start(start) if start.version > VERSION => Err(TraceError::TooNew {
+                path: self.path.clone(),
+                found: start.version,
+            }),
             Event::Start(_) => Ok(Some(event)),
             _ => Err(self.no_start()),
         }
     }
 
     fn no_start(&self) -> TraceError {
-        TraceError::NoStart { path: self.path.clone() }
+        TraceError::NoStart {
+            path: self.path.clone(),
+        }
     }
 }
 
@@ -176,10 +222,16 @@ mod tests {
         let text = format!("{START}\n\n{{\"event\":\"gone\",\"space\":7}}\n");
         let mut reader = read(&text);
         let start = reader.next_event().unwrap().unwrap();
-        let expected =
-            Start { version: 1, kernel: "6.18.0".into(), command: vec!["true".into()] };
+        let expected = Start {
+            version: 1,
+            kernel: "6.18.0".into(),
+            command: vec!["true".into()],
+        };
         assert_eq!(start, Event::Start(expected));
-        assert_eq!(reader.next_event().unwrap(), Some(Event::Gone { space: SpaceId(7) }));
+        assert_eq!(
+            reader.next_event().unwrap(),
+            Some(Event::Gone { space: SpaceId(7) })
+        );
         assert_eq!(reader.next_event().unwrap(), None);
     }
 
@@ -189,7 +241,10 @@ mod tests {
         let mut reader = read(&text);
         reader.next_event().unwrap();
         let error = reader.next_event().unwrap_err().to_string();
-        assert!(error.starts_with("trace t.jsonl, line 2: missing field `space`"), "{error}");
+        assert!(
+            error.starts_with("trace t.jsonl, line 2: missing field `space`"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -206,9 +261,18 @@ mod tests {
 
     #[test]
     fn what_is_no_trace_is_refused() {
-        assert!(matches!(read("").next_event(), Err(TraceError::NoStart { .. })));
-        assert!(matches!(read("{\"event\":\"gone\",\"space\":7}\n").next_event(), Err(TraceError::NoStart { .. })));
+        assert!(matches!(
+            read("").next_event(),
+            Err(TraceError::NoStart { .. })
+        ));
+        assert!(matches!(
+            read("{\"event\":\"gone\",\"space\":7}\n").next_event(),
+            Err(TraceError::NoStart { .. })
+        ));
         let newer = START.replace("\"version\":1", "\"version\":99");
-        assert!(matches!(read(&newer).next_event(), Err(TraceError::TooNew { found: 99, .. })));
+        assert!(matches!(
+            read(&newer).next_event(),
+            Err(TraceError::TooNew { found: 99, .. })
+        ));
     }
 }

@@ -26,34 +26,56 @@ impl Live<'_> {
         let started = Instant::now();
         let found = self.difference(task);
         self.policy.spend(started.elapsed());
-        let Some(difference) = found? else { return Ok(Verdict::Continue) };
+        let Some(difference) = found? else {
+            return Ok(Verdict::Continue);
+        };
         let who = task.task();
-        let uncertain = self.spaces.get_mut(&who.mm).and_then(|space| space.uncertain.take());
+        let uncertain = self
+            .spaces
+            .get_mut(&who.mm)
+            .and_then(|space| space.uncertain.take());
         if let Some(why) = uncertain {
-            self.audience.notice(who.tgid.as_raw(), &format!("re-seed: {why}"));
+            self.audience
+                .notice(who.tgid.as_raw(), &format!("re-seed: {why}"));
             self.take_image(task, Cause::Unmodelled(why.to_owned()))?;
             return Ok(Verdict::Continue);
         }
-        self.mirror.report_mut().process(who.tgid.as_raw()).differences += 1;
+        self.mirror
+            .report_mut()
+            .process(who.tgid.as_raw())
+            .differences += 1;
         self.disagree(task, call, &Difference::Map(difference))
     }
 
     /// Keeps the kernel's map in the trace, for a replay to come to.
-    pub(super) fn record_map(&mut self, task: &Stopped<'_>, moment: Moment) -> Result<(), ObserverError> {
+    pub(super) fn record_map(
+        &mut self,
+        task: &Stopped<'_>,
+        moment: Moment,
+    ) -> Result<(), ObserverError> {
         let who = task.task();
         if self.recorder.is_none() || !self.read_kernel(task)? {
             return Ok(());
         }
         let text = String::from_utf8_lossy(self.kernel_text.as_bytes()).into_owned();
         let space = SpaceId(who.mm.0);
-        self.record(&Event::Map { space, pid: who.tgid.as_raw(), moment, text })?;
+        self.record(&Event::Map {
+            space,
+            pid: who.tgid.as_raw(),
+            moment,
+            text,
+        })?;
         Ok(())
     }
 
     /// Reads the kernel's side; false where the process is gone.
     fn read_kernel(&mut self, task: &Stopped<'_>) -> Result<bool, ObserverError> {
-        let Some(space) = self.spaces.get(&task.task().mm) else { return Ok(false) };
-        let Some(maps) = &space.maps else { return Ok(false) };
+        let Some(space) = self.spaces.get(&task.task().mm) else {
+            return Ok(false);
+        };
+        let Some(maps) = &space.maps else {
+            return Ok(false);
+        };
         match maps.read(&mut self.kernel_text) {
             Ok(()) => Ok(!self.kernel_text.as_bytes().is_empty()),
             Err(error) if error.is_gone() => Ok(false),
@@ -67,10 +89,17 @@ impl Live<'_> {
         if !self.read_kernel(task)? {
             return Ok(None);
         }
-        self.mirror.report_mut().process(who.tgid.as_raw()).comparisons += 1;
+        self.mirror
+            .report_mut()
+            .process(who.tgid.as_raw())
+            .comparisons += 1;
         self.mirror.write_maps(space, &mut self.mirror_text)?;
         if self.mirror_text.as_bytes() == self.kernel_text.as_bytes() {
-            return if self.compare_flags { self.flags_difference(who) } else { Ok(None) };
+            return if self.compare_flags {
+                self.flags_difference(who)
+            } else {
+                Ok(None)
+            };
         }
         self.follow_faults_and_renames(who)?;
         self.mirror.write_maps(space, &mut self.mirror_text)?;
@@ -84,7 +113,9 @@ impl Live<'_> {
 
     /// Compares `VmFlags` too, which decide about merging and which maps does not show.
     fn flags_difference(&mut self, who: Task) -> Result<Option<MapDifference>, ObserverError> {
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else { return Ok(None) };
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
+            return Ok(None);
+        };
         let kernel = match smaps::vm_flags(who.tid) {
             Ok(kernel) => kernel,
             Err(error) if error.is_gone() => return Ok(None),
@@ -95,7 +126,10 @@ impl Live<'_> {
             ours += &flags_line(vma.start, vma.end, vma.flags);
         }
         let mut theirs = String::new();
-        for mapping in kernel.iter().filter(|mapping| mapping.start < mm.config().task_size) {
+        for mapping in kernel
+            .iter()
+            .filter(|mapping| mapping.start < mm.config().task_size)
+        {
             let flags = VmFlags::from_mnemonics(&mapping.mnemonics)?;
             let pkey = u8::try_from(mapping.protection_key.unwrap_or(0)).unwrap_or(0);
             theirs += &flags_line(mapping.start, mapping.end, flags.with_pkey(pkey));
@@ -109,7 +143,11 @@ impl Live<'_> {
             self.stack_grew(who, growth.from, growth.to)?;
         }
         for (file, known) in self.mirror.file_names(space) {
-            let now = self.files.name_now(file).filter(|now| **now != known).cloned();
+            let now = self
+                .files
+                .name_now(file)
+                .filter(|now| **now != known)
+                .cloned();
             if let Some(name) = now {
                 let _agrees = self.apply(&Event::Renamed { file, name })?;
             }
@@ -120,13 +158,23 @@ impl Live<'_> {
     /// Growsdown mappings of the mirror that the kernel shows with the same end and a lower
     /// start.
     fn growths(&self, space: SpaceId) -> Vec<Growth> {
-        let Some(mm) = self.mirror.space(space) else { return Vec::new() };
+        let Some(mm) = self.mirror.space(space) else {
+            return Vec::new();
+        };
         let lines: Vec<MapsLine<'_>> = self.kernel_text.lines().filter_map(Result::ok).collect();
         let mut growths = Vec::new();
-        for vma in mm.iter().filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN)) {
-            let same = lines.iter().find(|line| line.end == vma.end && line.start < vma.start);
+        for vma in mm
+            .iter()
+            .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN))
+        {
+            let same = lines
+                .iter()
+                .find(|line| line.end == vma.end && line.start < vma.start);
             if let Some(line) = same {
-                growths.push(Growth { from: vma.start, to: line.start });
+                growths.push(Growth {
+                    from: vma.start,
+                    to: line.start,
+                });
             }
         }
         growths
@@ -135,5 +183,9 @@ impl Live<'_> {
 
 /// One mapping with its flags and protection key, in the form that [`MapDifference`] takes.
 fn flags_line(start: u64, end: u64, flags: VmFlags) -> String {
-    format!("{start:x}-{end:x} VmFlags: {} key {}\n", flags.mnemonics(), flags.pkey())
+    format!(
+        "{start:x}-{end:x} VmFlags: {} key {}\n",
+        flags.mnemonics(),
+        flags.pkey()
+    )
 }

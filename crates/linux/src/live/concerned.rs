@@ -36,7 +36,10 @@ impl Live<'_> {
         }
         let spans = self.spans(who, call, facts);
         self.follow_stacks(who, &spans)?;
-        Ok(self.mirror.space(SpaceId(who.mm.0)).map_or_else(Vec::new, |mm| clean_near(mm, &spans)))
+        Ok(self
+            .mirror
+            .space(SpaceId(who.mm.0))
+            .map_or_else(Vec::new, |mm| clean_near(mm, &spans)))
     }
 
     /// The ranges that the call names, and where a new mapping would go.
@@ -68,11 +71,17 @@ impl Live<'_> {
     fn follow_stacks(&mut self, who: Task, spans: &[AddrRange]) -> Result<(), ObserverError> {
         let space = SpaceId(who.mm.0);
         for &span in spans {
-            let Some(mm) = self.mirror.space(space) else { return Ok(()) };
+            let Some(mm) = self.mirror.space(space) else {
+                return Ok(());
+            };
             for stack in stacks_near(mm, span) {
-                let maps = self.spaces.get(&who.mm).and_then(|space| space.maps.as_ref());
+                let maps = self
+                    .spaces
+                    .get(&who.mm)
+                    .and_then(|space| space.maps.as_ref());
                 let now = maps.and_then(|maps| maps.mapping_at(stack.end - 1).ok().flatten());
-                if let Some(now) = now.filter(|now| now.end == stack.end && now.start < stack.start) {
+                if let Some(now) = now.filter(|now| now.end == stack.end && now.start < stack.start)
+                {
                     self.stack_grew(who, stack.start, now.start)?;
                 }
             }
@@ -81,10 +90,22 @@ impl Live<'_> {
     }
 
     /// Follows one stack, and counts it.
-    pub(super) fn stack_grew(&mut self, who: Task, from: u64, to: u64) -> Result<(), ObserverError> {
-        let grew = Event::Grew { space: SpaceId(who.mm.0), from, to };
+    pub(super) fn stack_grew(
+        &mut self,
+        who: Task,
+        from: u64,
+        to: u64,
+    ) -> Result<(), ObserverError> {
+        let grew = Event::Grew {
+            space: SpaceId(who.mm.0),
+            from,
+            to,
+        };
         if self.apply(&grew)? == crate::mirror::Outcome::Agrees {
-            self.mirror.report_mut().process(who.tgid.as_raw()).stack_growths += 1;
+            self.mirror
+                .report_mut()
+                .process(who.tgid.as_raw())
+                .stack_growths += 1;
         }
         Ok(())
     }
@@ -92,12 +113,24 @@ impl Live<'_> {
     /// Mappings whose first write happened while a call ran: of what is clean in `mm` after
     /// the call, what lies in `raced` and holds an anonymous page.
     pub(super) fn faulted_beside(&self, who: Task, mm: &Mm, raced: &[Range]) -> Vec<Range> {
-        let spans: Vec<AddrRange> =
-            raced.iter().map(|range| AddrRange::new(range.start, range.end)).collect();
+        let spans: Vec<AddrRange> = raced
+            .iter()
+            .map(|range| AddrRange::new(range.start, range.end))
+            .collect();
         let mut clean = clean_near(mm, &spans);
-        clean.retain(|vma| raced.iter().any(|range| vma.start < range.end && range.start < vma.end));
-        let held = self.spaces.get(&who.mm).map(|space| space.anonymous(&clean));
-        held.unwrap_or_default().into_iter().map(Range::from).collect()
+        clean.retain(|vma| {
+            raced
+                .iter()
+                .any(|range| vma.start < range.end && range.start < vma.end)
+        });
+        let held = self
+            .spaces
+            .get(&who.mm)
+            .map(|space| space.anonymous(&clean));
+        held.unwrap_or_default()
+            .into_iter()
+            .map(Range::from)
+            .collect()
     }
 }
 
@@ -131,8 +164,17 @@ fn stacks_near(mm: &Mm, span: AddrRange) -> Vec<AddrRange> {
 
 /// A private anonymous mapping of `len` bytes anywhere.
 fn anywhere(len: u64) -> Call {
-    let flags = vmaple::MapFlags::PRIVATE.union(vmaple::MapFlags::ANONYMOUS).bits();
-    Call::Mmap { addr: 0, len, prot: 0, flags, fd: -1, offset: 0 }
+    let flags = vmaple::MapFlags::PRIVATE
+        .union(vmaple::MapFlags::ANONYMOUS)
+        .bits();
+    Call::Mmap {
+        addr: 0,
+        len,
+        prot: 0,
+        flags,
+        fd: -1,
+        offset: 0,
+    }
 }
 
 /// The pages that `start..start + len` touches; the kernel judges what is out of range.

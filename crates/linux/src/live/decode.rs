@@ -15,9 +15,17 @@ const MOST_SPANS: usize = 1024;
 const PIDFD_SELF: [i32; 2] = [-10_000, -10_001];
 
 /// The register holds a C `int`: its upper half is not the kernel's business.
-#[expect(clippy::cast_possible_truncation, reason = "the kernel truncates just so")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the kernel truncates just so"
+)]
 fn int(register: u64) -> i32 {
     register as i32
+}
+
+/// The register holds a C `unsigned int`.
+fn word(register: u64) -> u64 {
+    register & 0xffff_ffff
 }
 
 /// The typed call behind `raw`.
@@ -25,35 +33,97 @@ fn int(register: u64) -> i32 {
 /// A pointer that cannot be followed leaves the pointed-to values empty or zero: the kernel
 /// will fail the call with `EFAULT`, and so the values do not matter.
 pub(crate) fn decode(stopped: &Stopped<'_>, raw: &RawCall) -> Call {
-    let [a, b, c, d, e, f] = raw.args;
     #[expect(clippy::cast_possible_wrap, reason = "system call numbers are small")]
-    match raw.nr as c_long {
-        libc::SYS_mmap => Call::Mmap { addr: a, len: b, prot: c, flags: d, fd: int(e), offset: f },
-        libc::SYS_munmap => Call::Munmap { addr: a, len: b },
-        libc::SYS_mprotect => Call::Mprotect { addr: a, len: b, prot: c },
-        libc::SYS_pkey_mprotect => Call::PkeyMprotect { addr: a, len: b, prot: c, pkey: int(d) },
-        libc::SYS_mremap => Call::Mremap { addr: a, old_len: b, new_len: c, flags: d, new_addr: e },
-        libc::SYS_brk => Call::Brk { addr: a },
-        libc::SYS_madvise => Call::Madvise { addr: a, len: b, advice: int(c) },
-        libc::SYS_process_madvise => process_madvise(stopped, raw),
-        libc::SYS_mlock => Call::Mlock { addr: a, len: b },
-        libc::SYS_mlock2 => Call::Mlock2 { addr: a, len: b, flags: u64::from(int(c).cast_unsigned()) },
-        libc::SYS_munlock => Call::Munlock { addr: a, len: b },
-        libc::SYS_mlockall => Call::Mlockall { flags: u64::from(int(a).cast_unsigned()) },
+    let number = raw.nr as c_long;
+    in_registers(number, raw.args).unwrap_or_else(|| with_pointers(stopped, number, raw))
+}
+
+/// Calls whose arguments are all in the registers.
+fn in_registers(number: c_long, [a, b, c, d, e, f]: [u64; 6]) -> Option<Call> {
+    let (addr, len) = (a, b);
+    Some(match number {
+        libc::SYS_mmap => Call::Mmap {
+            addr,
+            len,
+            prot: c,
+            flags: d,
+            fd: int(e),
+            offset: f,
+        },
+        libc::SYS_munmap => Call::Munmap { addr, len },
+        libc::SYS_mprotect => Call::Mprotect { addr, len, prot: c },
+        libc::SYS_pkey_mprotect => Call::PkeyMprotect {
+            addr,
+            len,
+            prot: c,
+            pkey: int(d),
+        },
+        libc::SYS_mremap => Call::Mremap {
+            addr,
+            old_len: b,
+            new_len: c,
+            flags: d,
+            new_addr: e,
+        },
+        libc::SYS_brk => Call::Brk { addr },
+        libc::SYS_madvise => Call::Madvise {
+            addr,
+            len,
+            advice: int(c),
+        },
+        libc::SYS_mlock => Call::Mlock { addr, len },
+        libc::SYS_mlock2 => Call::Mlock2 {
+            addr,
+            len,
+            flags: word(c),
+        },
+        libc::SYS_munlock => Call::Munlock { addr, len },
+        libc::SYS_mlockall => Call::Mlockall { flags: word(a) },
         libc::SYS_munlockall => Call::Munlockall,
-        libc::SYS_mseal => Call::Mseal { addr: a, len: b, flags: c },
-        libc::SYS_shmat => Call::Shmat { shmid: int(a), addr: b, flags: u64::from(int(c).cast_unsigned()) },
-        libc::SYS_shmdt => Call::Shmdt { addr: a },
-        libc::SYS_remap_file_pages => Call::RemapFilePages { addr: a, size: b, prot: c, pgoff: d, flags: e },
-        libc::SYS_io_setup => Call::IoSetup { nr_events: u64::from(int(a).cast_unsigned()) },
+        libc::SYS_mseal => Call::Mseal {
+            addr,
+            len,
+            flags: c,
+        },
+        libc::SYS_shmat => Call::Shmat {
+            shmid: int(a),
+            addr: b,
+            flags: word(c),
+        },
+        libc::SYS_shmdt => Call::Shmdt { addr },
+        libc::SYS_remap_file_pages => Call::RemapFilePages {
+            addr,
+            size: b,
+            prot: c,
+            pgoff: d,
+            flags: e,
+        },
+        libc::SYS_io_setup => Call::IoSetup { nr_events: word(a) },
         libc::SYS_io_destroy => Call::IoDestroy { ctx: a },
-        libc::SYS_prctl if a == PR_SET_VMA => {
-            Call::SetVma { what: b, addr: c, len: d, anon_name: name(stopped, e) }
-        }
-        libc::SYS_prctl if int(a) == libc::PR_SET_MM => Call::SetMm { what: b, value: c, size: d, arg5: e },
-        libc::SYS_ioctl => userfault(stopped, raw),
         libc::SYS_execve | libc::SYS_execveat => Call::Exec,
         libc::SYS_clone | libc::SYS_clone3 => Call::Fork,
+        _ => return None,
+    })
+}
+
+/// Calls that say more behind a pointer, and all the rest.
+fn with_pointers(stopped: &Stopped<'_>, number: c_long, raw: &RawCall) -> Call {
+    let [a, b, c, d, e, _] = raw.args;
+    match number {
+        libc::SYS_process_madvise => process_madvise(stopped, raw),
+        libc::SYS_prctl if a == PR_SET_VMA => Call::SetVma {
+            what: b,
+            addr: c,
+            len: d,
+            anon_name: name(stopped, e),
+        },
+        libc::SYS_prctl if int(a) == libc::PR_SET_MM => Call::SetMm {
+            what: b,
+            value: c,
+            size: d,
+            arg5: e,
+        },
+        libc::SYS_ioctl => userfault(stopped, raw),
         number => other(number, raw),
     }
 }
@@ -69,7 +139,10 @@ fn other(number: c_long, raw: &RawCall) -> Call {
         _ => crate::arch::syscall(raw.nr)
             .map_or_else(|| format!("syscall {number}"), |call| call.name.to_owned()),
     };
-    Call::Other { call, args: raw.args }
+    Call::Other {
+        call,
+        args: raw.args,
+    }
 }
 
 /// The ioctls of a userfaultfd that change mappings, told by their request number.
@@ -79,11 +152,23 @@ fn userfault(stopped: &Stopped<'_>, raw: &RawCall) -> Call {
     /// `_IOR(0xAA, 1, struct uffdio_range)`.
     const UNREGISTER: u64 = 0x8010_aa01;
     let fd = int(raw.args[0]);
-    let word = |index: u64| read_u64(stopped, raw.args[2].wrapping_add(index * 8)).unwrap_or(0);
+    let value = |index: u64| read_u64(stopped, raw.args[2].wrapping_add(index * 8)).unwrap_or(0);
     match raw.args[1] & 0xffff_ffff {
-        REGISTER => Call::UffdRegister { fd, start: word(0), len: word(1), mode: word(2) },
-        UNREGISTER => Call::UffdUnregister { fd, start: word(0), len: word(1) },
-        request => Call::Other { call: format!("ioctl({request:#x})"), args: raw.args },
+        REGISTER => Call::UffdRegister {
+            fd,
+            start: value(0),
+            len: value(1),
+            mode: value(2),
+        },
+        UNREGISTER => Call::UffdUnregister {
+            fd,
+            start: value(0),
+            len: value(1),
+        },
+        request => Call::Other {
+            call: format!("ioctl({request:#x})"),
+            args: raw.args,
+        },
     }
 }
 
@@ -94,13 +179,19 @@ fn process_madvise(stopped: &Stopped<'_>, raw: &RawCall) -> Call {
     let mut spans = Vec::new();
     for index in 0..usize::try_from(count).unwrap_or(usize::MAX).min(MOST_SPANS) as u64 {
         let at = vector.wrapping_add(index * 16);
-        let (Some(start), Some(len)) = (read_u64(stopped, at), read_u64(stopped, at.wrapping_add(8)))
+        let (Some(start), Some(len)) =
+            (read_u64(stopped, at), read_u64(stopped, at.wrapping_add(8)))
         else {
             break;
         };
         spans.push(Span { start, len });
     }
-    Call::ProcessMadvise { own, spans, advice: int(advice), flags }
+    Call::ProcessMadvise {
+        own,
+        spans,
+        advice: int(advice),
+        flags,
+    }
 }
 
 /// Whether descriptor `fd` of the stopped task is a pidfd of its own process.
@@ -109,7 +200,10 @@ fn pidfd_names(stopped: &Stopped<'_>, fd: i32) -> bool {
     let Ok(info) = std::fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", task.tid)) else {
         return false;
     };
-    let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).map(str::trim);
+    let pid = info
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:"))
+        .map(str::trim);
     pid == Some(task.tgid.to_string().as_str())
 }
 

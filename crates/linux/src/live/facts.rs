@@ -28,7 +28,10 @@ impl Live<'_> {
     ) -> Result<Pending, ObserverError> {
         let who = task.task();
         let call = decode(task, raw);
-        let mut facts = Facts { limits: self.changed_limits(who), ..Facts::default() };
+        let mut facts = Facts {
+            limits: self.changed_limits(who),
+            ..Facts::default()
+        };
         if asks_for_privileges(&call) {
             facts.capabilities = self.changed_capabilities(who);
         }
@@ -39,8 +42,10 @@ impl Live<'_> {
         if let Some(fd) = descriptor(&call) {
             facts.file = self.file_behind(who, fd);
         }
-        if matches!(call, Call::UffdRegister { .. } | Call::UffdUnregister { .. })
-            && let Some(context) = &facts.file
+        if matches!(
+            call,
+            Call::UffdRegister { .. } | Call::UffdUnregister { .. }
+        ) && let Some(context) = &facts.file
         {
             // No mapping holds a userfaultfd open, and neither may the table: closing it
             // means something. It is known by its inode.
@@ -84,7 +89,10 @@ impl Live<'_> {
             Call::IoSetup { .. } => {
                 // The context is the address of its ring, stored where the second argument
                 // points.
-                record.facts.out = record.facts.out.and_then(|pointer| read_word(task, pointer));
+                record.facts.out = record
+                    .facts
+                    .out
+                    .and_then(|pointer| read_word(task, pointer));
                 if let Some(ring) = record.facts.out {
                     record.facts.created = self.created_at(who, ring);
                 }
@@ -108,24 +116,38 @@ impl Live<'_> {
     /// The file that `fd` of the task names; none where it is not open.
     fn file_behind(&mut self, who: Task, fd: i32) -> Option<MappedFileFacts> {
         let known = self.files.identify(who.tid, fd).ok()??;
-        Some(MappedFileFacts { id: known.id, file: known.facts, driver_flags: None })
+        Some(MappedFileFacts {
+            id: known.id,
+            file: known.facts,
+            driver_flags: None,
+        })
     }
 
     /// The file that the kernel made for the mapping that contains `at`.
     fn created_at(&mut self, who: Task, at: u64) -> Option<MappedFileFacts> {
         let space = self.spaces.get(&who.mm)?;
         let mapping = space.maps.as_ref()?.mapping_at(at).ok()??;
-        let made = self.files.identify_mapping(who.tid, mapping.start, mapping.end).ok()??;
+        let made = self
+            .files
+            .identify_mapping(who.tid, mapping.start, mapping.end)
+            .ok()??;
         let mut file = made.facts;
         file.size_bytes = mapping.end - mapping.start;
-        Some(MappedFileFacts { id: made.id, file, driver_flags: None })
+        Some(MappedFileFacts {
+            id: made.id,
+            file,
+            driver_flags: None,
+        })
     }
 
     /// Whether the kernel picks this address at random: `MAP_32BIT` without a usable hint.
     fn is_drawn(&self, who: Task, addr: u64, flags: u64) -> bool {
         let fixed = MapFlags::FIXED.union(MapFlags::FIXED_NOREPLACE).bits();
         let low = flags & MapFlags::BIT32.bits() != 0 && flags & fixed == 0 && addr == 0;
-        low && self.mirror.space(SpaceId(who.mm.0)).is_some_and(|mm| mm.config().randomize)
+        low && self
+            .mirror
+            .space(SpaceId(who.mm.0))
+            .is_some_and(|mm| mm.config().randomize)
     }
 }
 
@@ -137,7 +159,10 @@ fn other_orders(faulted: &[Range]) -> Vec<Faults> {
     }
     let mut reversed = faulted.to_vec();
     reversed.reverse();
-    vec![Faults { before: reversed, ..Faults::default() }]
+    vec![Faults {
+        before: reversed,
+        ..Faults::default()
+    }]
 }
 
 /// The bits of mmap's flags that hold the kind of sharing.
@@ -157,7 +182,9 @@ fn descriptor(call: &Call) -> Option<i32> {
 /// Whether the result may hang on a capability.
 fn asks_for_privileges(call: &Call) -> bool {
     match *call {
-        Call::Mlock { .. } | Call::Mlock2 { .. } | Call::Mlockall { .. } | Call::SetMm { .. } => true,
+        Call::Mlock { .. } | Call::Mlock2 { .. } | Call::Mlockall { .. } | Call::SetMm { .. } => {
+            true
+        }
         Call::Mmap { addr, flags, .. } => {
             flags & MapFlags::LOCKED.bits() != 0 || (addr < LOW_ADDRESSES && addr != 0)
         }
@@ -170,7 +197,10 @@ const LOW_ADDRESSES: u64 = 1 << 20;
 
 /// Whether a driver decides what a mapping of the file is.
 fn has_driver(kind: FileKind) -> bool {
-    matches!(kind, FileKind::CharDevice(_) | FileKind::BlockDevice(_) | FileKind::AnonymousInode)
+    matches!(
+        kind,
+        FileKind::CharDevice(_) | FileKind::BlockDevice(_) | FileKind::AnonymousInode
+    )
 }
 
 /// `VmFlags` of the mapping that contains `at`.

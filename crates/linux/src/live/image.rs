@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use vmaple::{BrkArea, LayoutKind, MmConfig};
 
-use super::facts::{capabilities, limits};
 use super::Live;
+use super::facts::{capabilities, limits};
 use crate::event::{Cause, Event, Image, ImageBacking, ImageVma, MappedFileFacts, SpaceId};
 use crate::procfs::maps::{MapsLine, MapsText};
 use crate::procfs::process::{Limits, Personality, Stat, Status};
@@ -16,7 +16,14 @@ use crate::tracer::{ObserverError, Stopped, Task};
 type NewFiles = HashMap<(u32, u32, u64), MappedFileFacts>;
 
 /// Mappings that the kernel makes for every program, by name.
-const SPECIAL: [&str; 6] = ["[vdso]", "[vvar]", "[vvar_vclock]", "[uprobes]", "[sigpage]", "[vectors]"];
+const SPECIAL: [&str; 6] = [
+    "[vdso]",
+    "[vvar]",
+    "[vvar_vclock]",
+    "[uprobes]",
+    "[sigpage]",
+    "[vectors]",
+];
 /// The mapping outside of every map.
 const GATE: &str = "[vsyscall]";
 
@@ -24,7 +31,11 @@ impl Live<'_> {
     /// Reads the map of the stopped task and starts its mirror from it.
     ///
     /// A process that is being killed has no map any more; its mirror is dropped then.
-    pub(super) fn take_image(&mut self, task: &mut Stopped<'_>, cause: Cause) -> Result<(), ObserverError> {
+    pub(super) fn take_image(
+        &mut self,
+        task: &mut Stopped<'_>,
+        cause: Cause,
+    ) -> Result<(), ObserverError> {
         let who = task.task();
         match self.image(task, cause) {
             Ok(image) => {
@@ -41,11 +52,18 @@ impl Live<'_> {
         }
     }
 
-    fn image(&mut self, task: &mut Stopped<'_>, cause: Cause) -> Result<Image, crate::procfs::Error> {
+    fn image(
+        &mut self,
+        task: &mut Stopped<'_>,
+        cause: Cause,
+    ) -> Result<Image, crate::procfs::Error> {
         let who = task.task();
         let space = SpaceId(who.mm.0);
         // After the first image, what only exec shows is taken from the mirror.
-        let known = self.mirror.space(space).map(|mm| (mm.config().clone(), *mm.areas()));
+        let known = self
+            .mirror
+            .space(space)
+            .map(|mm| (mm.config().clone(), *mm.areas()));
         let (config, areas) = match known {
             Some((mut config, areas)) => {
                 config.limits = limits(&Limits::read(who.tid)?);
@@ -65,7 +83,15 @@ impl Live<'_> {
         let program = std::fs::read_link(format!("/proc/{}/exe", who.tid))
             .map(|path| path.to_string_lossy().into_owned())
             .unwrap_or_default();
-        Ok(Image { space, pid: who.tgid.as_raw(), program, cause, config, areas, vmas })
+        Ok(Image {
+            space,
+            pid: who.tgid.as_raw(),
+            program,
+            cause,
+            config,
+            areas,
+            vmas,
+        })
     }
 
     fn image_vma(
@@ -79,12 +105,19 @@ impl Live<'_> {
         let backing = self.backing(who, line, name, files);
         let flags_text = flags.map_or_else(|| permissions(line), |flags| flags.mnemonics.clone());
         let private = !line.is_shared();
-        let may_hold = private && !matches!(backing, ImageBacking::Gate(_) | ImageBacking::Special(_));
+        let may_hold =
+            private && !matches!(backing, ImageBacking::Gate(_) | ImageBacking::Special(_));
         let range = vmaple::AddrRange::new(line.start, line.end);
         let faulted = may_hold
-            && self.spaces.get_mut(&who.mm).is_some_and(|space| !space.anonymous(&[range]).is_empty());
+            && self
+                .spaces
+                .get_mut(&who.mm)
+                .is_some_and(|space| !space.anonymous(&[range]).is_empty());
         // What the mirror knew of this place outlives a difference elsewhere.
-        let known = self.mirror.space(SpaceId(who.mm.0)).and_then(|mm| mm.vma_at(line.start));
+        let known = self
+            .mirror
+            .space(SpaceId(who.mm.0))
+            .and_then(|mm| mm.vma_at(line.start));
         let anon = known.and_then(|vma| vma.anon_vma);
         let page = |addr: u64| addr / self.machine.page_size;
         let anon_pgoff = known
@@ -117,10 +150,16 @@ impl Live<'_> {
         if SPECIAL.contains(&name.as_str()) {
             return ImageBacking::Special(name);
         }
-        let shared_name = name.strip_prefix("[anon_shmem:").and_then(|name| name.strip_suffix(']'));
+        let shared_name = name
+            .strip_prefix("[anon_shmem:")
+            .and_then(|name| name.strip_suffix(']'));
         if line.inode == 0 && shared_name.is_none() && !name.starts_with('/') {
-            let given = name.strip_prefix("[anon:").and_then(|name| name.strip_suffix(']'));
-            return given.map_or(ImageBacking::Anonymous, |name| ImageBacking::Named(name.to_owned()));
+            let given = name
+                .strip_prefix("[anon:")
+                .and_then(|name| name.strip_suffix(']'));
+            return given.map_or(ImageBacking::Anonymous, |name| {
+                ImageBacking::Named(name.to_owned())
+            });
         }
         match self.known_or_new_file(who, line, files) {
             Some(file) => ImageBacking::File(file),
@@ -137,7 +176,10 @@ impl Live<'_> {
         files: &mut NewFiles,
     ) -> Option<MappedFileFacts> {
         let inode = (line.major, line.minor, line.inode);
-        let known = self.mirror.space(SpaceId(who.mm.0)).and_then(|mm| mm.vma_at(line.start));
+        let known = self
+            .mirror
+            .space(SpaceId(who.mm.0))
+            .and_then(|mm| mm.vma_at(line.start));
         let known = known.and_then(|vma| vma.backing.file()).filter(|file| {
             let device = file.device();
             (device.major, device.minor, file.inode()) == inode
@@ -148,8 +190,15 @@ impl Live<'_> {
         {
             return Some(facts.clone());
         }
-        let found = self.files.identify_mapping(who.tid, line.start, line.end).ok()??;
-        let mut facts = MappedFileFacts { id: found.id, file: found.facts, driver_flags: None };
+        let found = self
+            .files
+            .identify_mapping(who.tid, line.start, line.end)
+            .ok()??;
+        let mut facts = MappedFileFacts {
+            id: found.id,
+            file: found.facts,
+            driver_flags: None,
+        };
         match known {
             Some(known) => {
                 self.files.release(found.id);
@@ -172,7 +221,11 @@ impl Live<'_> {
         let mut config = MmConfig::x86_64();
         config.page_size = machine.page_size;
         config.mmap_min_addr = machine.mmap_min_addr;
-        config.layout = if upwards { LayoutKind::BottomUp } else { LayoutKind::TopDown };
+        config.layout = if upwards {
+            LayoutKind::BottomUp
+        } else {
+            LayoutKind::TopDown
+        };
         config.randomize = machine.randomize_va_space != 0 && !personality.no_randomize();
         config.stack_guard_gap_pages = machine.stack_guard_gap_pages;
         config.max_map_count = usize::try_from(machine.max_map_count).unwrap_or(usize::MAX);
@@ -192,7 +245,11 @@ impl Live<'_> {
 
     /// Where placement starts, from where the kernel puts one page right now: the page lies
     /// at the base, or right after mappings that do.
-    fn mmap_base(&self, task: &mut Stopped<'_>, upwards: bool) -> Result<u64, crate::procfs::Error> {
+    fn mmap_base(
+        &self,
+        task: &mut Stopped<'_>,
+        upwards: bool,
+    ) -> Result<u64, crate::procfs::Error> {
         let page = self.machine.page_size;
         let text = MapsText::of(task.task().tid)?;
         let lines: Vec<MapsLine<'_>> = text.lines().filter_map(Result::ok).collect();
@@ -205,9 +262,16 @@ impl Live<'_> {
             return Ok(base);
         }
         let stack = Stat::read(task.task().tid)?.start_stack;
-        let highest = lines.iter().rev().find(|line| line.end <= stack).map_or(0, |line| line.end);
+        let highest = lines
+            .iter()
+            .rev()
+            .find(|line| line.end <= stack)
+            .map_or(0, |line| line.end);
         let mut base = probe.map_or(highest, |at| at + page);
-        while let Some(above) = lines.iter().find(|line| line.start == base && line.end <= stack) {
+        while let Some(above) = lines
+            .iter()
+            .find(|line| line.start == base && line.end <= stack)
+        {
             base = above.end;
         }
         Ok(base)
@@ -216,8 +280,9 @@ impl Live<'_> {
 
 /// Maps one page where the kernel likes and unmaps it again, in the stopped task itself.
 fn probe_page(task: &mut Stopped<'_>, page: u64) -> Option<u64> {
-    let flags = vmaple::MapFlags::PRIVATE.union(vmaple::MapFlags::ANONYMOUS).bits();
-    #[expect(clippy::cast_sign_loss, reason = "system call numbers are positive")]
+    let flags = vmaple::MapFlags::PRIVATE
+        .union(vmaple::MapFlags::ANONYMOUS)
+        .bits();
     let (mmap, munmap) = (libc::SYS_mmap as u64, libc::SYS_munmap as u64);
     let at = task.inject(mmap, [0, page, 0, flags, u64::MAX, 0]).ok()?;
     let at = u64::try_from(at).ok()?;
@@ -246,6 +311,11 @@ fn areas(stat: &Stat) -> BrkArea {
 /// What the permissions say, for a mapping that smaps does not list: the gate.
 fn permissions(line: &MapsLine<'_>) -> String {
     let words = [(b'r', "rd"), (b'w', "wr"), (b'x', "ex")];
-    let set = words.iter().zip(line.perms).filter(|((letter, _), have)| letter == have);
-    set.map(|((_, word), _)| *word).collect::<Vec<_>>().join(" ")
+    let set = words
+        .iter()
+        .zip(line.perms)
+        .filter(|((letter, _), have)| letter == have);
+    set.map(|((_, word), _)| *word)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -171,7 +171,11 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    fn new(options: &Options, recorder: Option<Writer>, audience: &'a mut dyn Audience) -> Result<Live<'a>, RunError> {
+    fn new(
+        options: &Options,
+        recorder: Option<Writer>,
+        audience: &'a mut dyn Audience,
+    ) -> Result<Live<'a>, RunError> {
         let releases = Releases::default();
         Ok(Live {
             mirror: Mirror::new(releases.clone()),
@@ -196,12 +200,16 @@ impl<'a> Live<'a> {
         Event::Start(Start {
             version: trace_file::VERSION,
             kernel: kernel_release(),
-            command: words.map(|word| word.to_string_lossy().into_owned()).collect(),
+            command: words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
         })
     }
 
     fn record(&mut self, event: &Event) -> Result<(), TraceError> {
-        self.recorder.as_mut().map_or(Ok(()), |recorder| recorder.write(event))
+        self.recorder
+            .as_mut()
+            .map_or(Ok(()), |recorder| recorder.write(event))
     }
 
     /// Records an event and applies it.
@@ -223,7 +231,12 @@ impl<'a> Live<'a> {
     }
 
     /// Reports, takes a fresh image, and says whether the program goes on.
-    fn disagree(&mut self, task: &mut Stopped<'_>, call: Option<&Call>, what: &Difference) -> Decision {
+    fn disagree(
+        &mut self,
+        task: &mut Stopped<'_>,
+        call: Option<&Call>,
+        what: &Difference,
+    ) -> Decision {
         let pid = task.task().tgid.as_raw();
         self.audience.difference(pid, call, what);
         self.flush()?;
@@ -256,11 +269,15 @@ impl<'a> Live<'a> {
             return self.compare(task, Some(&record.call));
         }
         if self.plant == Some(Plant::Result(self.calls)) {
-            record.ret = record.ret.wrapping_add(self.machine.page_size.cast_signed());
+            record.ret = record
+                .ret
+                .wrapping_add(self.machine.page_size.cast_signed());
         }
         let event = Event::Call(Box::new(record));
         let outcome = self.apply(&event)?;
-        let Event::Call(record) = event else { return Ok(Verdict::Continue) };
+        let Event::Call(record) = event else {
+            return Ok(Verdict::Continue);
+        };
         match outcome {
             Outcome::Agrees => {}
             Outcome::Result(difference) => {
@@ -271,13 +288,24 @@ impl<'a> Live<'a> {
             }
             Outcome::Unmodelled(what) => {
                 let name = record.call.name();
-                let what = if what == name { what } else { format!("{name}: {what}") };
-                self.audience.notice(record.pid, &format!("re-seed: {what} is outside of vmaple's model"));
+                let what = if what == name {
+                    what
+                } else {
+                    format!("{name}: {what}")
+                };
+                self.audience.notice(
+                    record.pid,
+                    &format!("re-seed: {what} is outside of vmaple's model"),
+                );
                 self.take_image(task, Cause::Unmodelled(what))?;
                 return Ok(Verdict::Continue);
             }
         }
-        if self.policy.is_due() { self.compare(task, Some(&record.call)) } else { Ok(Verdict::Continue) }
+        if self.policy.is_due() {
+            self.compare(task, Some(&record.call))
+        } else {
+            Ok(Verdict::Continue)
+        }
     }
 }
 
@@ -304,7 +332,10 @@ impl Observer for Live<'_> {
 
     fn call_exit(&mut self, task: &mut Stopped<'_>, _raw: &RawCall, ret: i64) -> Decision {
         let who = task.task();
-        let pending = self.spaces.get_mut(&who.mm).and_then(|space| space.pending.remove(&who.tid));
+        let pending = self
+            .spaces
+            .get_mut(&who.mm)
+            .and_then(|space| space.pending.remove(&who.tid));
         match pending {
             Some(pending) => self.finish_call(task, pending, ret),
             None => Ok(Verdict::Continue),
@@ -346,7 +377,9 @@ impl Observer for Live<'_> {
     }
 
     fn thread_started(&mut self, parent: Task, child: Task, _kind: ShareKind) {
-        let Some(space) = self.spaces.get_mut(&child.mm) else { return };
+        let Some(space) = self.spaces.get_mut(&child.mm) else {
+            return;
+        };
         space.shared = true;
         let joined = Event::Join {
             space: SpaceId(child.mm.0),
@@ -360,15 +393,23 @@ impl Observer for Live<'_> {
     fn adopted(&mut self, task: &mut Stopped<'_>) -> Decision {
         let who = task.task();
         self.spaces.insert(who.mm, Space::open(who));
-        self.audience.notice(who.tgid.as_raw(), "re-seed: its parent was killed while it forked");
-        self.take_image(task, Cause::Unmodelled("fork by a killed process".to_owned()))?;
+        self.audience.notice(
+            who.tgid.as_raw(),
+            "re-seed: its parent was killed while it forked",
+        );
+        self.take_image(
+            task,
+            Cause::Unmodelled("fork by a killed process".to_owned()),
+        )?;
         Ok(Verdict::Continue)
     }
 
     fn mm_ending(&mut self, task: &mut Stopped<'_>) {
         let who = task.task();
         if self.follows(who.mm) {
-            let compared = self.compare(task, None).and_then(|_| self.record_map(task, Moment::Exit));
+            let compared = self
+                .compare(task, None)
+                .and_then(|_| self.record_map(task, Moment::Exit));
             if let Err(error) = compared {
                 self.audience.notice(who.tgid.as_raw(), &error.to_string());
             }
@@ -393,8 +434,12 @@ impl Observer for Live<'_> {
             space.mirrored = false;
         }
         let pid = who.tgid.as_raw();
-        self.mirror.report_mut().process(pid).count_reseed("32-bit system calls");
-        self.audience.notice(pid, "not mirrored from here: it makes 32-bit system calls");
+        self.mirror
+            .report_mut()
+            .process(pid)
+            .count_reseed("32-bit system calls");
+        self.audience
+            .notice(pid, "not mirrored from here: it makes 32-bit system calls");
         Ok(Verdict::Continue)
     }
 
@@ -403,7 +448,13 @@ impl Observer for Live<'_> {
             ExitStatus::Exited(code) => Status::Exited(i32::from(code)),
             ExitStatus::Signaled { signal, .. } => Status::Killed(signal),
         };
-        self.apply_or_note(tgid.as_raw(), &Event::Exit { pid: tgid.as_raw(), status });
+        self.apply_or_note(
+            tgid.as_raw(),
+            &Event::Exit {
+                pid: tgid.as_raw(),
+                status,
+            },
+        );
         if let Err(error) = self.flush() {
             self.audience.notice(tgid.as_raw(), &error.to_string());
         }
@@ -430,7 +481,9 @@ impl Live<'_> {
 
     fn forget(&mut self, mm: MmId) -> Result<(), tracer::ObserverError> {
         if self.spaces.remove(&mm).is_some() {
-            let _agrees = self.apply(&Event::Gone { space: SpaceId(mm.0) })?;
+            let _agrees = self.apply(&Event::Gone {
+                space: SpaceId(mm.0),
+            })?;
         }
         Ok(())
     }
@@ -440,7 +493,11 @@ impl Live<'_> {
     fn copy_space(&mut self, parent: Task, child: Task) -> Result<(), tracer::ObserverError> {
         let copy = Space::open(child);
         let clean = self.unfaulted(parent);
-        let faulted = copy.anonymous(&clean).into_iter().map(Range::from).collect();
+        let faulted = copy
+            .anonymous(&clean)
+            .into_iter()
+            .map(Range::from)
+            .collect();
         self.spaces.insert(child.mm, copy);
         let forked = Event::Fork {
             parent: SpaceId(parent.mm.0),

@@ -32,7 +32,13 @@ pub(super) struct Policy {
 
 impl Policy {
     pub(super) fn new(check: Check) -> Policy {
-        Policy { check, calls: 0, started: Instant::now(), spent: Duration::ZERO, skipped: 0 }
+        Policy {
+            check,
+            calls: 0,
+            started: Instant::now(),
+            spent: Duration::ZERO,
+            skipped: 0,
+        }
     }
 
     /// Whether the call that came back just now is compared.

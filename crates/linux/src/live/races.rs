@@ -25,11 +25,17 @@ impl Live<'_> {
         clean: &[AddrRange],
     ) {
         let who = task.task();
-        let Some(space) = self.spaces.get(&who.mm) else { return };
+        let Some(space) = self.spaces.get(&who.mm) else {
+            return;
+        };
         if !space.shared || clean.is_empty() {
             return;
         }
-        let raced: Vec<Range> = space.anonymous(clean).into_iter().map(Range::from).collect();
+        let raced: Vec<Range> = space
+            .anonymous(clean)
+            .into_iter()
+            .map(Range::from)
+            .collect();
         if raced.is_empty() {
             return;
         }
@@ -53,9 +59,15 @@ impl Live<'_> {
         let before = record.facts.faults.before.clone();
         let mut ways: Vec<Faults> = Vec::new();
         for during in orders(raced) {
-            record.facts.faults = Faults { before: before.clone(), during, after: Vec::new() };
+            record.facts.faults = Faults {
+                before: before.clone(),
+                during,
+                after: Vec::new(),
+            };
             let copy = self.mirror.rehearse(space, record, &mut self.mirror_text);
-            let Some(copy) = copy.filter(|_| self.mirror_text == kernel) else { continue };
+            let Some(copy) = copy.filter(|_| self.mirror_text == kernel) else {
+                continue;
+            };
             // What the call itself brought in (MAP_POPULATE, mlock) is no race and not clean.
             let mut way = record.facts.faults.clone();
             way.after = self.faulted_beside(who, &copy, raced);
@@ -67,7 +79,10 @@ impl Live<'_> {
                 break;
             }
         }
-        record.facts.faults = Faults { before, ..Faults::default() };
+        record.facts.faults = Faults {
+            before,
+            ..Faults::default()
+        };
         ways
     }
 }
@@ -81,7 +96,12 @@ fn orders(raced: &[Range]) -> Vec<Vec<Range>> {
     let choices = 0..1_usize << raced.len();
     let chosen = |mask: usize| {
         let in_mask = |(index, _): &(usize, &Range)| mask >> index & 1 == 1;
-        raced.iter().enumerate().filter(in_mask).map(|(_, range)| *range).collect()
+        raced
+            .iter()
+            .enumerate()
+            .filter(in_mask)
+            .map(|(_, range)| *range)
+            .collect()
     };
     choices.map(chosen).collect()
 }
@@ -91,7 +111,12 @@ mod tests {
     use super::*;
 
     fn ranges(count: u64) -> Vec<Range> {
-        (0..count).map(|start| Range { start, end: start + 1 }).collect()
+        (0..count)
+            .map(|start| Range {
+                start,
+                end: start + 1,
+            })
+            .collect()
     }
 
     #[test]

@@ -6,8 +6,8 @@ use nix::unistd::Pid;
 use vmaple::AddrRange;
 
 use super::Pending;
-use crate::procfs::maps::MapsFile;
 use crate::procfs::machine::page_size;
+use crate::procfs::maps::MapsFile;
 use crate::procfs::pagemap::AnonScan;
 use crate::tracer::Task;
 
@@ -45,7 +45,9 @@ impl Space {
 
     /// Those of `ranges` that hold an anonymous page now, in the same order.
     pub(super) fn anonymous(&self, ranges: &[AddrRange]) -> Vec<AddrRange> {
-        let Some(scan) = &self.scan else { return Vec::new() };
+        let Some(scan) = &self.scan else {
+            return Vec::new();
+        };
         let mut held = Vec::new();
         for &range in ranges {
             if scan.holds_anon(range.start, range.end).unwrap_or(false) {

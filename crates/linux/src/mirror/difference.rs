@@ -51,7 +51,10 @@ impl MapDifference {
                 left_out += 1;
             }
         }
-        Some(MapDifference { lines: shown, left_out })
+        Some(MapDifference {
+            lines: shown,
+            left_out,
+        })
     }
 
     /// Lines that only the mirror has, without those left out.
@@ -65,7 +68,10 @@ impl MapDifference {
     }
 
     fn side(&self, side: Side) -> impl Iterator<Item = &str> {
-        self.lines.iter().filter(move |line| line.side == side).map(|line| line.text.as_str())
+        self.lines
+            .iter()
+            .filter(move |line| line.side == side)
+            .map(|line| line.text.as_str())
     }
 }
 
@@ -85,7 +91,10 @@ fn merge(mirror: &str, kernel: &str) -> Vec<Line> {
             (Some(_), _) => (Side::Mirror, ours.next()),
             (None, Some(_)) => (Side::Kernel, theirs.next()),
         };
-        merged.push(Line { side, text: text.unwrap_or_default().to_owned() });
+        merged.push(Line {
+            side,
+            text: text.unwrap_or_default().to_owned(),
+        });
     }
 }
 
@@ -129,7 +138,10 @@ mod tests {
 
     #[test]
     fn equal_maps_have_none() {
-        assert_eq!(MapDifference::between("1000-2000 a\n", "1000-2000 a\n"), None);
+        assert_eq!(
+            MapDifference::between("1000-2000 a\n", "1000-2000 a\n"),
+            None
+        );
     }
 
     #[test]

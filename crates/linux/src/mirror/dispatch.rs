@@ -28,14 +28,17 @@ pub(super) fn call(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Ou
             Some(ring) => return io_setup(mm, files.file(ring), ring, record),
             None => return judged_by_kernel(record),
         },
-        Call::UffdRegister { start, len, mode, .. } => match &record.facts.file {
+        Call::UffdRegister {
+            start, len, mode, ..
+        } => match &record.facts.file {
             Some(context) => {
                 void(mm.uffd_register(UffdId(context.file.inode), *start, *len, *mode))
             }
             None => Err(CallError::Errno(Errno::EBADF)),
         },
-        Call::ProcessMadvise { own: false, .. } => return judged_by_kernel(record),
-        Call::Fork | Call::Exec => return judged_by_kernel(record),
+        Call::ProcessMadvise { own: false, .. } | Call::Fork | Call::Exec => {
+            return judged_by_kernel(record);
+        }
         Call::Other { call, .. } => return Outcome::Unmodelled(call.clone()),
         call => plain(mm, call),
     };
@@ -47,15 +50,27 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
     match *call {
         Call::Munmap { addr, len } => void(mm.munmap(addr, len)),
         Call::Mprotect { addr, len, prot } => void(mm.mprotect(addr, len, prot)),
-        Call::PkeyMprotect { addr, len, prot, pkey } => void(mm.pkey_mprotect(addr, len, prot, pkey)),
-        Call::Mremap { addr, old_len, new_len, flags, new_addr } => {
-            mm.mremap(addr, old_len, new_len, flags, new_addr)
-        }
+        Call::PkeyMprotect {
+            addr,
+            len,
+            prot,
+            pkey,
+        } => void(mm.pkey_mprotect(addr, len, prot, pkey)),
+        Call::Mremap {
+            addr,
+            old_len,
+            new_len,
+            flags,
+            new_addr,
+        } => mm.mremap(addr, old_len, new_len, flags, new_addr),
         Call::Brk { addr } => Ok(mm.brk(addr)),
         Call::Madvise { addr, len, advice } => void(mm.madvise(addr, len, advice)),
-        Call::ProcessMadvise { ref spans, advice, flags, .. } => {
-            process_madvise(mm, spans, advice, flags)
-        }
+        Call::ProcessMadvise {
+            ref spans,
+            advice,
+            flags,
+            ..
+        } => process_madvise(mm, spans, advice, flags),
         Call::Mlock { addr, len } => void(mm.mlock(addr, len)),
         Call::Mlock2 { addr, len, flags } => void(mm.mlock2(addr, len, flags)),
         Call::Munlock { addr, len } => void(mm.munlock(addr, len)),
@@ -66,13 +81,20 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
         }
         Call::Mseal { addr, len, flags } => void(mm.mseal(addr, len, flags)),
         Call::Shmdt { addr } => void(mm.shmdt(addr)),
-        Call::RemapFilePages { addr, size, prot, pgoff, flags } => {
-            void(mm.remap_file_pages(addr, size, prot, pgoff, flags))
-        }
+        Call::RemapFilePages {
+            addr,
+            size,
+            prot,
+            pgoff,
+            flags,
+        } => void(mm.remap_file_pages(addr, size, prot, pgoff, flags)),
         Call::IoDestroy { ctx } => void(io_destroy(mm, ctx)),
-        Call::SetVma { what: 0, addr, len, ref anon_name } => {
-            void(mm.prctl_set_vma_name(addr, len, anon_name.as_deref().map(str::as_bytes)))
-        }
+        Call::SetVma {
+            what: 0,
+            addr,
+            len,
+            ref anon_name,
+        } => void(mm.prctl_set_vma_name(addr, len, anon_name.as_deref().map(str::as_bytes))),
         Call::SetVma { .. } => Err(CallError::Errno(Errno::EINVAL)),
         Call::SetMm { what, value, .. } => void(mm.prctl_set_mm(what, value)),
         Call::UffdUnregister { start, len, .. } => void(mm.uffd_unregister(start, len)),
@@ -86,12 +108,18 @@ fn void(result: Result<(), CallError>) -> Given {
 
 /// The arguments of an `mmap`; `None` where the kernel failed it and nothing is known of a
 /// file that only a successful call would have made.
-pub(super) fn mmap_args(
-    call: &Call,
-    facts: &Facts,
-    files: &mut FileBook,
-) -> Option<MmapArgs> {
-    let &Call::Mmap { addr, len, prot, flags, offset, .. } = call else { return None };
+pub(super) fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Option<MmapArgs> {
+    let &Call::Mmap {
+        addr,
+        len,
+        prot,
+        flags,
+        offset,
+        ..
+    } = call
+    else {
+        return None;
+    };
     let source = if flags & MapFlags::ANONYMOUS.bits() != 0 {
         MmapSource::Anonymous {
             shared_object: facts.created.as_ref().map(|object| files.file(object)),
@@ -103,7 +131,15 @@ pub(super) fn mmap_args(
             (Some(file), None) => MmapSource::File(files.file(file)),
         }
     };
-    Some(MmapArgs { addr, len, prot, flags, source, offset, drawn: facts.drawn })
+    Some(MmapArgs {
+        addr,
+        len,
+        prot,
+        flags,
+        source,
+        offset,
+        drawn: facts.drawn,
+    })
 }
 
 /// The advice of a process to itself: bytes done, or the first error.
@@ -127,7 +163,10 @@ fn io_setup(mm: &mut Mm, file: FileRef, ring: &MappedFileFacts, record: &CallRec
     let given = mm.map_aio_ring(ring.file.size_bytes, file);
     match (given, record.facts.out) {
         (Ok(at), Some(out)) if at == out && record.ret == 0 => Outcome::Agrees,
-        (Ok(at), _) => differs(Ok(at), record.facts.out.map_or(record.ret, u64::cast_signed)),
+        (Ok(at), _) => differs(
+            Ok(at),
+            record.facts.out.map_or(record.ret, u64::cast_signed),
+        ),
         (Err(CallError::Unmodelled(what)), _) => Outcome::Unmodelled(what.0.to_owned()),
         (Err(CallError::Errno(errno)), _) => differs(Err(errno), record.ret),
     }
@@ -135,7 +174,10 @@ fn io_setup(mm: &mut Mm, file: FileRef, ring: &MappedFileFacts, record: &CallRec
 
 /// The context is the address of its ring; one that is no ring is `EINVAL`.
 fn io_destroy(mm: &mut Mm, ctx: u64) -> Result<(), CallError> {
-    let ring = mm.vma_at(ctx).filter(|vma| vma.start == ctx).map(|vma| vma.len());
+    let ring = mm
+        .vma_at(ctx)
+        .filter(|vma| vma.start == ctx)
+        .map(vmaple::Vma::len);
     let len = ring.ok_or(CallError::Errno(Errno::EINVAL))?;
     mm.unmap_aio_ring(ctx, len)
 }

@@ -23,7 +23,10 @@ impl Releases {
     }
 
     fn push(&self, id: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id);
     }
 }
 
@@ -36,7 +39,10 @@ pub(super) struct FileBook {
 
 impl FileBook {
     pub(super) fn new(releases: Releases) -> FileBook {
-        FileBook { files: HashMap::new(), releases }
+        FileBook {
+            files: HashMap::new(),
+            releases,
+        }
     }
 
     /// The one object for the open description `facts.id`.
@@ -48,7 +54,11 @@ impl FileBook {
     }
 
     /// `/dev/zero` mapped shared: the device with the object the kernel made for the mapping.
-    pub(super) fn shared_zero(&mut self, device: &MappedFileFacts, object: &MappedFileFacts) -> FileRef {
+    pub(super) fn shared_zero(
+        &mut self,
+        device: &MappedFileFacts,
+        object: &MappedFileFacts,
+    ) -> FileRef {
         let object = self.file(object);
         // Not entered in the book: this value lives for one call.
         Arc::new(MirroredFile::new(device, Some(object), None))
@@ -88,8 +98,17 @@ struct MirroredFile {
 }
 
 impl MirroredFile {
-    fn new(facts: &MappedFileFacts, zero: Option<FileRef>, releases: Option<Releases>) -> MirroredFile {
-        MirroredFile { name: Mutex::new(facts.file.name.clone()), facts: facts.clone(), zero, releases }
+    fn new(
+        facts: &MappedFileFacts,
+        zero: Option<FileRef>,
+        releases: Option<Releases>,
+    ) -> MirroredFile {
+        MirroredFile {
+            name: Mutex::new(facts.file.name.clone()),
+            facts: facts.clone(),
+            zero,
+            releases,
+        }
     }
 }
 
@@ -100,7 +119,10 @@ impl MappedFile for MirroredFile {
 
     fn device(&self) -> Device {
         let device = self.facts.file.device;
-        Device { major: device.major, minor: device.minor }
+        Device {
+            major: device.major,
+            minor: device.minor,
+        }
     }
 
     fn inode(&self) -> u64 {
@@ -136,7 +158,10 @@ impl MappedFile for MirroredFile {
             files::FileKind::DevZero => FileKind::DevZero,
             files::FileKind::Hugetlb => FileKind::Hugetlb,
             files::FileKind::Directory | files::FileKind::Other => FileKind::NoMmap,
-            _ => FileKind::Device { sets: self.driver_flags(), closes: true },
+            _ => FileKind::Device {
+                sets: self.driver_flags(),
+                closes: true,
+            },
         }
     }
 
@@ -172,8 +197,12 @@ impl MirroredFile {
     /// The flags that a driver's mmap gave, as the facts of the call have them.
     fn driver_flags(&self) -> VmFlags {
         let flags = self.facts.driver_flags.as_deref().unwrap_or_default();
-        let driver = VmFlags::SPECIAL.union(VmFlags::DONTDUMP).union(VmFlags::DONTCOPY);
-        VmFlags::from_mnemonics(flags).unwrap_or_default().intersection(driver)
+        let driver = VmFlags::SPECIAL
+            .union(VmFlags::DONTDUMP)
+            .union(VmFlags::DONTCOPY);
+        VmFlags::from_mnemonics(flags)
+            .unwrap_or_default()
+            .intersection(driver)
     }
 }
 

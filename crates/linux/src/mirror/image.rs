@@ -46,7 +46,11 @@ pub(super) fn build(image: &Image, files: &mut FileBook) -> Result<Mm, ImageErro
     }
     let mut mm = Mm::seed(image.config.clone(), image.areas, vmas, gate)
         .map_err(|error| ImageError::Map(error.to_string()))?;
-    for line in image.vmas.iter().filter(|line| line.faulted && !line.inherited) {
+    for line in image
+        .vmas
+        .iter()
+        .filter(|line| line.faulted && !line.inherited)
+    {
         mm.note_faulted(line.start);
     }
     Ok(mm)
@@ -65,12 +69,16 @@ fn flags(line: &ImageVma) -> Result<VmFlags, ImageError> {
 fn vma(image: &Image, line: &ImageVma, flags: VmFlags, id: u64, files: &mut FileBook) -> Vma {
     let shift = image.config.page_size.trailing_zeros();
     let (backing, pgoff) = match &line.backing {
-        ImageBacking::Anonymous | ImageBacking::Named(_) | ImageBacking::Gate(_) => {
-            (Backing::Anonymous, line.anon_pgoff.unwrap_or(line.start >> shift))
-        }
+        ImageBacking::Anonymous | ImageBacking::Named(_) | ImageBacking::Gate(_) => (
+            Backing::Anonymous,
+            line.anon_pgoff.unwrap_or(line.start >> shift),
+        ),
         ImageBacking::File(facts) => (Backing::File(files.file(facts)), line.offset >> shift),
         ImageBacking::Special(name) => {
-            let special = SpecialMapping { name: Arc::from(name.as_str()), may_split: false };
+            let special = SpecialMapping {
+                name: Arc::from(name.as_str()),
+                may_split: false,
+            };
             (Backing::Special(special), line.offset >> shift)
         }
     };
@@ -79,7 +87,10 @@ fn vma(image: &Image, line: &ImageVma, flags: VmFlags, id: u64, files: &mut File
         vma.anon_name = Some(Arc::from(name.as_str()));
     }
     if line.inherited {
-        vma.anon_vma = Some(AnonVma { id: AnonVmaId(id), inherited: true });
+        vma.anon_vma = Some(AnonVma {
+            id: AnonVmaId(id),
+            inherited: true,
+        });
     }
     vma
 }

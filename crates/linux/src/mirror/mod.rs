@@ -18,10 +18,10 @@ use std::collections::HashMap;
 use vmaple::{Errno, Mm};
 
 pub use difference::MapDifference;
-pub use file::Releases;
 use file::FileBook;
-use worlds::Worlds;
+pub use file::Releases;
 pub use image::ImageError;
+use worlds::Worlds;
 
 use crate::call::Call;
 use crate::event::{CallRecord, Cause, Event, Facts, Faults, Image, Range, SpaceId};
@@ -87,7 +87,10 @@ impl Mirror {
     /// A mirror of nothing. `releases` hears of every file that no mapping uses any more.
     #[must_use]
     pub fn new(releases: Releases) -> Mirror {
-        Mirror { files: FileBook::new(releases), ..Mirror::default() }
+        Mirror {
+            files: FileBook::new(releases),
+            ..Mirror::default()
+        }
     }
 
     /// Applies one event.
@@ -103,20 +106,32 @@ impl Mirror {
                 self.join(*pid, *by);
                 Ok(Outcome::Agrees)
             }
-            Event::Fork { parent, parent_pid, child, pid, faulted } => {
-                self.fork(*parent, *parent_pid, *child, *pid, faulted).map(|()| Outcome::Agrees)
-            }
+            Event::Fork {
+                parent,
+                parent_pid,
+                child,
+                pid,
+                faulted,
+            } => self
+                .fork(*parent, *parent_pid, *child, *pid, faulted)
+                .map(|()| Outcome::Agrees),
             Event::Call(record) => self.call(record),
             Event::Grew { space, from, to } => self.grew(*space, *from, *to),
             Event::Order { space, other } => {
                 let known = self.worlds(*space)?.promote(*other);
-                Ok(if known { Outcome::Agrees } else { Outcome::Unmodelled("order of faults".to_owned()) })
+                Ok(if known {
+                    Outcome::Agrees
+                } else {
+                    Outcome::Unmodelled("order of faults".to_owned())
+                })
             }
             Event::Renamed { file, name } => {
                 self.files.rename(*file, name);
                 Ok(Outcome::Agrees)
             }
-            Event::Map { space, pid, text, .. } => self.compare_recorded(*space, *pid, text),
+            Event::Map {
+                space, pid, text, ..
+            } => self.compare_recorded(*space, *pid, text),
             Event::Gone { space } => {
                 self.spaces.remove(space);
                 Ok(Outcome::Agrees)
@@ -169,14 +184,18 @@ impl Mirror {
 
     /// The files that mappings of `space` stand on, as ids with the name the mirror knows.
     pub fn file_names(&self, space: SpaceId) -> Vec<(u64, FileName)> {
-        let Some(mm) = self.space(space) else { return Vec::new() };
+        let Some(mm) = self.space(space) else {
+            return Vec::new();
+        };
         let mut ids: Vec<u64> = mm
             .iter()
             .filter_map(|vma| vma.backing.file().map(|file| file.identity().0))
             .collect();
         ids.sort_unstable();
         ids.dedup();
-        ids.into_iter().filter_map(|id| Some((id, self.files.name(id)?))).collect()
+        ids.into_iter()
+            .filter_map(|id| Some((id, self.files.name(id)?)))
+            .collect()
     }
 
     /// Whether some mapping stands on open file description `id`.
@@ -192,12 +211,16 @@ impl Mirror {
     }
 
     fn worlds(&mut self, space: SpaceId) -> Result<&mut Worlds, MirrorError> {
-        self.spaces.get_mut(&space).ok_or(MirrorError::UnknownSpace(space))
+        self.spaces
+            .get_mut(&space)
+            .ok_or(MirrorError::UnknownSpace(space))
     }
 
     fn take_image(&mut self, image: &Image) -> Result<(), MirrorError> {
-        let mm = image::build(image, &mut self.files)
-            .map_err(|source| MirrorError::Image { pid: image.pid, source })?;
+        let mm = image::build(image, &mut self.files).map_err(|source| MirrorError::Image {
+            pid: image.pid,
+            source,
+        })?;
         let process = self.report.process(image.pid);
         process.final_vmas = mm.len() as u64;
         process.peak_vmas = process.peak_vmas.max(process.final_vmas);
@@ -231,13 +254,16 @@ impl Mirror {
     ) -> Result<(), MirrorError> {
         let worlds = self.worlds(parent)?;
         worlds.each(|mm| note_faulted(mm, faulted));
-        let copy = worlds
-            .fork()
-            .map_err(|error| MirrorError::Fork { pid: parent_pid, reason: error.to_string() })?;
+        let copy = worlds.fork().map_err(|error| MirrorError::Fork {
+            pid: parent_pid,
+            reason: error.to_string(),
+        })?;
         let vmas = copy.len() as u64;
         self.spaces.insert(child, Worlds::new(copy));
         self.join(pid, parent_pid);
-        self.report.process(parent_pid).count_call(Call::Fork.name());
+        self.report
+            .process(parent_pid)
+            .count_call(Call::Fork.name());
         let process = self.report.process(pid);
         process.final_vmas = vmas;
         process.peak_vmas = process.peak_vmas.max(vmas);
@@ -254,8 +280,10 @@ impl Mirror {
         if !faults.during.is_empty() || !faults.after.is_empty() {
             process.fault_races += 1;
         }
-        let worlds =
-            self.spaces.get_mut(&record.space).ok_or(MirrorError::UnknownSpace(record.space))?;
+        let worlds = self
+            .spaces
+            .get_mut(&record.space)
+            .ok_or(MirrorError::UnknownSpace(record.space))?;
         let before = *worlds.current().counters();
         let outcome = worlds.call(&mut self.files, record);
         let mm = worlds.current();
@@ -275,7 +303,11 @@ impl Mirror {
         let grown = self.worlds(space)?.each(|mm| {
             mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok()
         });
-        Ok(if grown { Outcome::Agrees } else { Outcome::Unmodelled("stack growth".to_owned()) })
+        Ok(if grown {
+            Outcome::Agrees
+        } else {
+            Outcome::Unmodelled("stack growth".to_owned())
+        })
     }
 
     fn compare_recorded(

@@ -32,7 +32,11 @@ pub(super) struct Worlds {
 
 impl Worlds {
     pub(super) fn new(mm: Mm) -> Worlds {
-        Worlds { current: mm, others: Vec::new(), calls: 0 }
+        Worlds {
+            current: mm,
+            others: Vec::new(),
+            calls: 0,
+        }
     }
 
     /// The state that the mirror shows.
@@ -59,9 +63,8 @@ impl Worlds {
         let facts = &record.facts;
         let start = (!facts.alternatives.is_empty()).then(|| self.current.clone());
         let outcome = play(&mut self.current, files, record, &facts.faults);
-        self.others.retain_mut(|other| {
-            play(other, files, record, &facts.faults) == Outcome::Agrees
-        });
+        self.others
+            .retain_mut(|other| play(other, files, record, &facts.faults) == Outcome::Agrees);
         if let Some(start) = start {
             self.branch(&start, files, record, &facts.alternatives);
         }
@@ -169,9 +172,18 @@ mod tests {
         };
         let start = worlds.current().iter().next().unwrap().start;
         // The gap is filled: the kernel merges all three where the pieces were one.
-        worlds.each(|mm| mm.mmap(&MmapArgs::anonymous(start + 4096, 4096, 3, 0x32)).unwrap());
+        worlds.each(|mm| {
+            mm.mmap(&MmapArgs::anonymous(start + 4096, 4096, 3, 0x32))
+                .unwrap()
+        });
         let merged = text(&worlds.others[0]);
-        assert_eq!((merged.lines().count(), text(worlds.current()).lines().count()), (1, 2));
+        assert_eq!(
+            (
+                merged.lines().count(),
+                text(worlds.current()).lines().count()
+            ),
+            (1, 2)
+        );
         let other = worlds.other_with(&merged).unwrap();
         assert!(worlds.promote(other));
         assert_eq!(text(worlds.current()), merged);

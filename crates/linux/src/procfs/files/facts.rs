@@ -95,7 +95,10 @@ pub struct FileFacts {
     pub seals: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_zero(value: &u32) -> bool {
     *value == 0
 }
@@ -145,7 +148,11 @@ impl FileFacts {
             noexec: filesystem.flags().contains(FsFlags::ST_NOEXEC),
             filesystem_magic: magic,
             size_bytes: found.stx_size,
-            seals: if kind == FileKind::SharedMemory { seals_of(fd) } else { 0 },
+            seals: if kind == FileKind::SharedMemory {
+                seals_of(fd)
+            } else {
+                0
+            },
         };
         let mapping = facts.needs_mapping().then(|| mapping_of(fd)).flatten();
         if let Some(mapping) = &mapping {

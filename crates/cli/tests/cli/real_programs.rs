@@ -1,28 +1,41 @@
 //! Programs that every Debian has, mirrored call by call: no difference, no re-seed.
 
-mod support;
-
-use support::{Bench, have};
+use crate::support::{Bench, have};
 
 /// The program ends well, prints what it prints, and its map never differed.
 #[track_caller]
-fn is_mirrored(program: &[&str]) -> support::Ran {
+fn is_mirrored(program: &[&str]) -> crate::support::Ran {
     if !have(program[0]) {
         let output = std::process::Command::new("true").output().expect("true");
-        return support::Ran { output, json: serde_json::Value::Null };
+        return crate::support::Ran {
+            output,
+            json: serde_json::Value::Null,
+        };
     }
     let bench = Bench::new();
     let ran = bench.run(&["--check", "every"], program);
-    assert!(ran.output.status.success(), "{program:?}: {}\n{}", ran.output.status, ran.stderr());
+    assert!(
+        ran.output.status.success(),
+        "{program:?}: {}\n{}",
+        ran.output.status,
+        ran.stderr()
+    );
     ran.assert_equal();
-    assert!(ran.number("calls") > 5, "no memory calls seen\n{}", ran.stderr());
+    assert!(
+        ran.number("calls") > 5,
+        "no memory calls seen\n{}",
+        ran.stderr()
+    );
     ran
 }
 
 #[test]
 fn ls_of_a_large_tree() {
     let ran = is_mirrored(&["ls", "-lR", "/usr/share/doc"]);
-    assert!(ran.stdout().contains("/usr/share/doc:"), "the program's output is its own");
+    assert!(
+        ran.stdout().contains("/usr/share/doc:"),
+        "the program's output is its own"
+    );
 }
 
 #[test]
@@ -69,7 +82,11 @@ for (let i = 0; i < 3; i++) new Worker(work, { eval: true }).on('exit', () => { 
 
 #[test]
 fn perl_and_git() {
-    is_mirrored(&["perl", "-e", "my @a = map { $_ x 1000 } 1..2000; fork or exit 0; wait; print scalar @a"]);
+    is_mirrored(&[
+        "perl",
+        "-e",
+        "my @a = map { $_ x 1000 } 1..2000; fork or exit 0; wait; print scalar @a",
+    ]);
     is_mirrored(&["git", "--version"]);
 }
 
@@ -77,11 +94,21 @@ fn perl_and_git() {
 fn the_c_compiler() {
     let bench = Bench::new();
     let source = bench.path("hello.c");
-    std::fs::write(&source, "#include <stdio.h>\nint main(void) { return puts(\"hi\") < 0; }\n").unwrap();
+    std::fs::write(
+        &source,
+        "#include <stdio.h>\nint main(void) { return puts(\"hi\") < 0; }\n",
+    )
+    .unwrap();
     let out = bench.path("hello");
     let ran = bench.run(
         &["--check", "every"],
-        &["cc", "-O2", "-o", out.to_str().unwrap(), source.to_str().unwrap()],
+        &[
+            "cc",
+            "-O2",
+            "-o",
+            out.to_str().unwrap(),
+            source.to_str().unwrap(),
+        ],
     );
     assert!(ran.output.status.success(), "{}", ran.stderr());
     ran.assert_equal();

@@ -1,11 +1,9 @@
 //! The traced program behaves as without vmaple, and vmaple's own words stay off its output.
 
-mod support;
-
 use std::io::Write;
 use std::process::Stdio;
 
-use support::{Bench, vmaple};
+use crate::support::{Bench, vmaple};
 
 #[test]
 fn the_exit_status_is_the_programs() {
@@ -50,9 +48,21 @@ fn quiet_says_nothing_when_all_is_equal() {
 
 #[test]
 fn json_to_standard_output() {
-    let output = vmaple().args(["run", "--quiet", "--json", "-", "--", "true"]).output().unwrap();
+    let output = vmaple()
+        .args(["run", "--quiet", "--json", "-", "--", "true"])
+        .output()
+        .unwrap();
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    for field in ["processes", "threads", "calls", "comparisons", "reseeds", "differences", "peak_vmas", "exit_status"] {
+    for field in [
+        "processes",
+        "threads",
+        "calls",
+        "comparisons",
+        "reseeds",
+        "differences",
+        "peak_vmas",
+        "exit_status",
+    ] {
         assert!(json[field].is_u64(), "{field} in {json}");
     }
 }
@@ -62,7 +72,11 @@ fn what_cannot_be_started_is_said_in_one_line() {
     let bench = Bench::new();
     let ran = bench.run(&[], &["./no-such-program"]);
     assert_eq!(ran.output.status.code(), Some(127));
-    assert!(ran.stderr().contains("./no-such-program"), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("./no-such-program"),
+        "{}",
+        ran.stderr()
+    );
     assert_eq!(ran.stderr().lines().count(), 1, "{}", ran.stderr());
 
     std::fs::write(bench.path("data"), "no program").unwrap();
@@ -92,8 +106,16 @@ fn a_planted_wrong_result_is_found() {
     let ran = bench.run(&["--plant", "result@5"], &["true"]);
     assert_eq!(ran.output.status.code(), Some(1), "{}", ran.stderr());
     assert_eq!(ran.number("differences"), 1, "{}", ran.stderr());
-    assert!(ran.stderr().contains("- mirror returned 0x"), "{}", ran.stderr());
-    assert!(ran.stderr().contains("+ kernel returned 0x"), "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("- mirror returned 0x"),
+        "{}",
+        ran.stderr()
+    );
+    assert!(
+        ran.stderr().contains("+ kernel returned 0x"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]
@@ -101,15 +123,31 @@ fn a_planted_missed_call_is_found_in_the_map() {
     let bench = Bench::new();
     let ran = bench.run(&["--plant", "skip@5"], &["true"]);
     assert_eq!(ran.output.status.code(), Some(1), "{}", ran.stderr());
-    assert_eq!(ran.number("differences"), 1, "the run goes on from the kernel's map\n{}", ran.stderr());
-    assert!(ran.stderr().contains("- mirror   + kernel"), "{}", ran.stderr());
+    assert_eq!(
+        ran.number("differences"),
+        1,
+        "the run goes on from the kernel's map\n{}",
+        ran.stderr()
+    );
+    assert!(
+        ran.stderr().contains("- mirror   + kernel"),
+        "{}",
+        ran.stderr()
+    );
     assert!(ran.number("calls") > 10, "{}", ran.stderr());
 }
 
 #[test]
 fn fail_fast_ends_the_program() {
     let bench = Bench::new();
-    let ran = bench.run(&["--plant", "skip@5", "--fail-fast"], &["sh", "-c", "echo reached"]);
+    let ran = bench.run(
+        &["--plant", "skip@5", "--fail-fast"],
+        &["sh", "-c", "echo reached"],
+    );
     assert_eq!(ran.output.status.code(), Some(1), "{}", ran.stderr());
-    assert_eq!(ran.stdout(), "", "the program was stopped before it could say anything");
+    assert_eq!(
+        ran.stdout(),
+        "",
+        "the program was stopped before it could say anything"
+    );
 }

@@ -7,65 +7,85 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// One call of `vmaple` and what came of it.
-pub struct Ran {
-    pub output: Output,
-    pub json: Value,
+pub(crate) struct Ran {
+    pub(crate) output: Output,
+    pub(crate) json: Value,
 }
 
 impl Ran {
-    pub fn stdout(&self) -> String {
+    pub(crate) fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
 
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
-    pub fn number(&self, field: &str) -> u64 {
-        self.json[field].as_u64().unwrap_or_else(|| panic!("no number {field} in {:#}", self.json))
+    pub(crate) fn number(&self, field: &str) -> u64 {
+        self.json[field]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no number {field} in {:#}", self.json))
     }
 
     /// Nothing differed and nothing was read anew.
     #[track_caller]
-    pub fn assert_equal(&self) {
+    pub(crate) fn assert_equal(&self) {
         let found = (self.number("differences"), self.number("reseeds"));
         assert_eq!(found, (0, 0), "differences and re-seeds\n{}", self.stderr());
-        assert!(self.number("comparisons") > 0, "nothing compared\n{}", self.stderr());
+        assert!(
+            self.number("comparisons") > 0,
+            "nothing compared\n{}",
+            self.stderr()
+        );
     }
 }
 
 /// A scratch folder with a result file in it.
-pub struct Bench {
-    pub dir: TempDir,
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
 }
 
 impl Bench {
-    pub fn new() -> Bench {
-        Bench { dir: TempDir::new().expect("a temporary folder") }
+    pub(crate) fn new() -> Bench {
+        Bench {
+            dir: TempDir::new().expect("a temporary folder"),
+        }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// `vmaple run OPTIONS… -- PROGRAM…`
-    pub fn run(&self, options: &[&str], program: &[&str]) -> Ran {
+    pub(crate) fn run(&self, options: &[&str], program: &[&str]) -> Ran {
         let mut command = vmaple();
-        command.arg("run").args(options).arg("--json").arg(self.path("result.json"));
+        command
+            .arg("run")
+            .args(options)
+            .arg("--json")
+            .arg(self.path("result.json"));
         command.arg("--").args(program);
         self.finish(command)
     }
 
     /// `vmaple replay OPTIONS… TRACE`
-    pub fn replay(&self, options: &[&str], trace: &Path) -> Ran {
+    pub(crate) fn replay(&self, options: &[&str], trace: &Path) -> Ran {
         let mut command = vmaple();
-        command.arg("replay").args(options).arg("--json").arg(self.path("result.json")).arg(trace);
+        command
+            .arg("replay")
+            .args(options)
+            .arg("--json")
+            .arg(self.path("result.json"))
+            .arg(trace);
         self.finish(command)
     }
 
     fn finish(&self, mut command: Command) -> Ran {
         let _ = std::fs::remove_file(self.path("result.json"));
-        let output = command.current_dir(self.dir.path()).output().expect("vmaple starts");
+        let output = command
+            .current_dir(self.dir.path())
+            .output()
+            .expect("vmaple starts");
         let json = std::fs::read_to_string(self.path("result.json"))
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
@@ -74,8 +94,10 @@ impl Bench {
     }
 
     /// Compiles `tests/programs/NAME.c` and gives the program's path.
-    pub fn compile(&self, name: &str) -> String {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(format!("{name}.c"));
+    pub(crate) fn compile(&self, name: &str) -> String {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/programs")
+            .join(format!("{name}.c"));
         let program = self.path(name);
         let status = Command::new("cc")
             .args(["-O1", "-g", "-pthread", "-D_GNU_SOURCE", "-o"])
@@ -89,12 +111,12 @@ impl Bench {
 }
 
 /// The command under test.
-pub fn vmaple() -> Command {
+pub(crate) fn vmaple() -> Command {
     Command::new(env!("CARGO_BIN_EXE_vmaple"))
 }
 
 /// Whether `program` can be started here; says so where it cannot.
-pub fn have(program: &str) -> bool {
+pub(crate) fn have(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
         eprintln!("skipped: {program} is not installed");
