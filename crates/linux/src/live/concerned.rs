@@ -43,7 +43,7 @@ impl Live<'_> {
     }
 
     /// The ranges that the call names, and where a new mapping would go.
-    fn spans(&mut self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
+    fn spans(&self, who: Task, call: &Call, facts: &Facts) -> Vec<AddrRange> {
         let page = self.machine.page_size;
         let pages = |span: crate::call::Span| whole_pages(span.start, span.len, page);
         let mut spans: Vec<AddrRange> = call.spans().into_iter().map(pages).collect();

@@ -106,9 +106,36 @@ fn void(result: Result<(), CallError>) -> Given {
     result.map(|()| 0)
 }
 
-/// The arguments of an `mmap`; `None` where the kernel failed it and nothing is known of a
-/// file that only a successful call would have made.
-pub(super) fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Option<MmapArgs> {
+/// The arguments of an `mmap` that came back.
+fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Option<MmapArgs> {
+    let source = match (&facts.file, &facts.created) {
+        _ if is_anonymous(call) => MmapSource::Anonymous {
+            shared_object: facts.created.as_ref().map(|object| files.file(object)),
+        },
+        (None, _) => MmapSource::BadFd,
+        (Some(device), Some(object)) => MmapSource::File(files.shared_zero(device, object)),
+        (Some(file), None) => MmapSource::File(files.file(file)),
+    };
+    with_source(call, source, facts.drawn)
+}
+
+/// The arguments of an `mmap` that has not run yet.
+pub(super) fn mmap_args_ahead(call: &Call, facts: &Facts, files: &FileBook) -> Option<MmapArgs> {
+    let source = match &facts.file {
+        _ if is_anonymous(call) => MmapSource::Anonymous {
+            shared_object: None,
+        },
+        None => MmapSource::BadFd,
+        Some(file) => MmapSource::File(files.passing(file)),
+    };
+    with_source(call, source, None)
+}
+
+fn is_anonymous(call: &Call) -> bool {
+    matches!(call, Call::Mmap { flags, .. } if flags & MapFlags::ANONYMOUS.bits() != 0)
+}
+
+fn with_source(call: &Call, source: MmapSource, drawn: Option<u64>) -> Option<MmapArgs> {
     let &Call::Mmap {
         addr,
         len,
@@ -120,17 +147,6 @@ pub(super) fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Opt
     else {
         return None;
     };
-    let source = if flags & MapFlags::ANONYMOUS.bits() != 0 {
-        MmapSource::Anonymous {
-            shared_object: facts.created.as_ref().map(|object| files.file(object)),
-        }
-    } else {
-        match (&facts.file, &facts.created) {
-            (None, _) => MmapSource::BadFd,
-            (Some(device), Some(object)) => MmapSource::File(files.shared_zero(device, object)),
-            (Some(file), None) => MmapSource::File(files.file(file)),
-        }
-    };
     Some(MmapArgs {
         addr,
         len,
@@ -138,7 +154,7 @@ pub(super) fn mmap_args(call: &Call, facts: &Facts, files: &mut FileBook) -> Opt
         flags,
         source,
         offset,
-        drawn: facts.drawn,
+        drawn,
     })
 }
 

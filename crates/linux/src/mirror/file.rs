@@ -53,6 +53,15 @@ impl FileBook {
         self.fresh(facts, None)
     }
 
+    /// The same without entering it: for a look ahead at a call that is still under way, whose
+    /// file must not count as released when the look is over.
+    pub(super) fn passing(&self, facts: &MappedFileFacts) -> FileRef {
+        match self.files.get(&facts.id).and_then(Weak::upgrade) {
+            Some(known) => known,
+            None => Arc::new(MirroredFile::new(facts, None, None)),
+        }
+    }
+
     /// `/dev/zero` mapped shared: the device with the object the kernel made for the mapping.
     pub(super) fn shared_zero(
         &mut self,

@@ -150,8 +150,9 @@ impl Mirror {
     }
 
     /// Where an `mmap` with these facts would put its mapping; none where it would fail.
-    pub fn landing(&mut self, space: SpaceId, call: &Call, facts: &Facts) -> Option<u64> {
-        let args = dispatch::mmap_args(call, facts, &mut self.files);
+    #[must_use]
+    pub fn landing(&self, space: SpaceId, call: &Call, facts: &Facts) -> Option<u64> {
+        let args = dispatch::mmap_args_ahead(call, facts, &self.files);
         self.space(space)?.placement(&args?).ok()
     }
 

@@ -59,7 +59,7 @@ fn a_refusal_names_the_process_and_the_remedy() {
         );
     }
     let refusals = std::thread::spawn(move || {
-        CAPABILITIES.map(drop_capability);
+        CAPABILITIES.into_iter().for_each(drop_capability);
         [
             MapsText::of(pid).unwrap_err(),
             vm_flags(pid).unwrap_err(),
