@@ -86,6 +86,13 @@ pub enum Event {
         /// Which of the other states.
         other: usize,
     },
+    /// A userfaultfd was closed, which ended its registrations.
+    UffdReleased {
+        /// Where it had registered ranges.
+        space: SpaceId,
+        /// Its inode.
+        context: u64,
+    },
     /// A mapped file carries another name now (renamed or unlinked while mapped).
     Renamed {
         /// The open file description, as in [`MappedFileFacts::id`].
@@ -288,9 +295,25 @@ pub struct Facts {
     /// What the caller may do, where it changed since an earlier call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<vmaple::Capabilities>,
+    /// Files that grew or shrank since the mirror last heard of them, where the call brings
+    /// in their pages.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<FileSize>,
+    /// `UFFD_FEATURE_*` of the userfaultfd that a registration is made with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uffd_features: Option<u64>,
     /// A value behind a pointer that the call returned through (`io_setup`'s context).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<u64>,
+}
+
+/// The size of a mapped file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSize {
+    /// The open file description, as in [`MappedFileFacts::id`].
+    pub file: u64,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// First writes to mappings, in the order in which they came.

@@ -10,7 +10,7 @@ use crate::call::Call;
 use crate::event::{Cause, Event, Moment, SpaceId};
 use crate::mirror::MapDifference;
 use crate::procfs::maps::MapsLine;
-use crate::procfs::smaps;
+use crate::procfs::smaps::{self, MappingFlags};
 use crate::tracer::{Decision, ObserverError, Stopped, Task, Verdict};
 use vmaple::VmFlags;
 
@@ -142,6 +142,9 @@ impl Live<'_> {
         for growth in self.growths(space) {
             self.stack_grew(who, growth.from, growth.to)?;
         }
+        for context in self.closed_userfaults(who) {
+            let _agrees = self.apply(&Event::UffdReleased { space, context })?;
+        }
         for (file, known) in self.mirror.file_names(space) {
             let now = self
                 .files
@@ -153,6 +156,37 @@ impl Live<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Userfaultfds with registrations in the mirror of which the kernel shows none any more:
+    /// they were closed, which is no memory call.
+    fn closed_userfaults(&self, who: Task) -> Vec<u64> {
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
+            return Vec::new();
+        };
+        let registered: Vec<(u64, u64)> = mm
+            .iter()
+            .filter_map(|vma| Some((vma.start, vma.uffd?.0)))
+            .collect();
+        if registered.is_empty() {
+            return Vec::new();
+        }
+        let Ok(kernel) = smaps::vm_flags(who.tid) else {
+            return Vec::new();
+        };
+        let is_open = |start: u64| {
+            let holds = |mapping: &&MappingFlags| (mapping.start..mapping.end).contains(&start);
+            let flags = kernel.iter().find(holds);
+            flags.is_some_and(|mapping| ["um", "uw", "ui"].iter().any(|word| mapping.has(word)))
+        };
+        let mut closed: Vec<u64> = registered.iter().map(|&(_, context)| context).collect();
+        closed.sort_unstable();
+        closed.dedup();
+        closed.retain(|&context| {
+            let mut own = registered.iter().filter(|&&(_, other)| other == context);
+            own.all(|&(start, _)| !is_open(start))
+        });
+        closed
     }
 
     /// Growsdown mappings of the mirror that the kernel shows with the same end and a lower

@@ -9,6 +9,7 @@ use vmaple::{AddrRange, Mm, VmFlags};
 use super::Live;
 use crate::call::Call;
 use crate::event::{Event, Facts, Range, SpaceId};
+use crate::procfs::query::Mapping;
 use crate::tracer::{ObserverError, Task};
 
 const MREMAP_MAYMOVE: u64 = 1;
@@ -34,8 +35,8 @@ impl Live<'_> {
         if call.touches_whole_map() {
             return Ok(self.unfaulted(who));
         }
+        self.follow_stacks(who, call)?;
         let spans = self.spans(who, call, facts);
-        self.follow_stacks(who, &spans)?;
         Ok(self
             .mirror
             .space(SpaceId(who.mm.0))
@@ -67,23 +68,37 @@ impl Live<'_> {
         spans
     }
 
-    /// Moves the start of each stack near `spans` to where faults have brought it.
-    fn follow_stacks(&mut self, who: Task, spans: &[AddrRange]) -> Result<(), ObserverError> {
-        let space = SpaceId(who.mm.0);
-        for &span in spans {
-            let Some(mm) = self.mirror.space(space) else {
-                return Ok(());
-            };
-            for stack in stacks_near(mm, span) {
-                let maps = self
-                    .spaces
-                    .get(&who.mm)
-                    .and_then(|space| space.maps.as_ref());
-                let now = maps.and_then(|maps| maps.mapping_at(stack.end - 1).ok().flatten());
-                if let Some(now) = now.filter(|now| now.end == stack.end && now.start < stack.start)
-                {
-                    self.stack_grew(who, stack.start, now.start)?;
-                }
+    /// Moves the start of each stack that the call may meet to where faults have brought it.
+    ///
+    /// The process's own stack is far from everything; it is looked at where a call names it.
+    /// Others (`MAP_GROWSDOWN`) keep a gap below them, which every placement has to respect.
+    fn follow_stacks(&mut self, who: Task, call: &Call) -> Result<(), ObserverError> {
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
+            return Ok(());
+        };
+        let page = self.machine.page_size;
+        let mut stacks = if has_many_stacks(mm, page) {
+            all_stacks(mm)
+        } else {
+            Vec::new()
+        };
+        if stacks.is_empty() {
+            for span in call.spans() {
+                stacks.append(&mut stacks_near(
+                    mm,
+                    whole_pages(span.start, span.len, page),
+                ));
+            }
+        }
+        for stack in stacks {
+            let maps = self
+                .spaces
+                .get(&who.mm)
+                .and_then(|space| space.maps.as_ref());
+            let now = maps.and_then(|maps| maps.mapping_at(stack.end - 1).ok().flatten());
+            let grown = |now: &Mapping| now.end == stack.end && now.start < stack.start;
+            if let Some(now) = now.filter(grown) {
+                self.stack_grew(who, stack.start, now.start)?;
             }
         }
         Ok(())
@@ -148,6 +163,21 @@ fn clean_near(mm: &Mm, spans: &[AddrRange]) -> Vec<AddrRange> {
     ranges
 }
 
+/// Whether there are growing mappings beside the process's own stack.
+fn has_many_stacks(mm: &Mm, page_size: u64) -> bool {
+    let own = mm
+        .vma_at(mm.areas().start_stack)
+        .map_or(0, vmaple::Vma::len);
+    mm.counters().stack_vm * page_size > own
+}
+
+fn all_stacks(mm: &Mm) -> Vec<AddrRange> {
+    let growing = mm
+        .iter()
+        .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN));
+    growing.map(vmaple::Vma::range).collect()
+}
+
 /// Growing mappings that overlap `span` or are next to its ends.
 fn stacks_near(mm: &Mm, span: AddrRange) -> Vec<AddrRange> {
     let inside = mm.overlapping(span);
@@ -178,7 +208,7 @@ fn anywhere(len: u64) -> Call {
 }
 
 /// The pages that `start..start + len` touches; the kernel judges what is out of range.
-fn whole_pages(start: u64, len: u64, page_size: u64) -> AddrRange {
+pub(super) fn whole_pages(start: u64, len: u64, page_size: u64) -> AddrRange {
     let mask = page_size - 1;
     let end = start.saturating_add(len).saturating_add(mask) & !mask;
     AddrRange::new(start & !mask, end.max(start & !mask))

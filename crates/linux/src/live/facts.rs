@@ -5,12 +5,14 @@
 //! first write, and whether two mappings merge depends on it). After the call: what the
 //! kernel itself made for the mapping, and what it drew at random.
 
-use vmaple::MapFlags;
+use vmaple::{AddrRange, MapFlags};
+
+use super::concerned::whole_pages;
 
 use super::decode::decode;
 use super::{Live, Pending};
 use crate::call::Call;
-use crate::event::{CallRecord, Facts, Faults, MappedFileFacts, Range, SpaceId};
+use crate::event::{CallRecord, Facts, Faults, FileSize, MappedFileFacts, Range, SpaceId};
 use crate::procfs::files::FileKind;
 use crate::procfs::process::{Limits, Status};
 use crate::procfs::smaps;
@@ -47,9 +49,13 @@ impl Live<'_> {
             Call::UffdRegister { .. } | Call::UffdUnregister { .. }
         ) && let Some(context) = &facts.file
         {
+            facts.uffd_features = uffd_features(who, descriptor(&call));
             // No mapping holds a userfaultfd open, and neither may the table: closing it
             // means something. It is known by its inode.
             self.files.release(context.id);
+        }
+        if brings_in_pages(&call) {
+            facts.sizes = self.changed_sizes(who, &call);
         }
         let mut clean = self.concerned(who, &call, &facts)?;
         if let Some(space) = self.spaces.get(&who.mm) {
@@ -111,6 +117,32 @@ impl Live<'_> {
         let now = capabilities(&Status::read(who.tid).ok()?);
         let known = self.mirror.space(SpaceId(who.mm.0))?.config().capabilities;
         (now != known).then_some(now)
+    }
+
+    /// Files that have another size than the mirror knows, below what the call names.
+    fn changed_sizes(&self, who: Task, call: &Call) -> Vec<FileSize> {
+        let page = self.machine.page_size;
+        let everything = AddrRange::new(0, !(page - 1));
+        let mut ranges: Vec<AddrRange> = call
+            .spans()
+            .iter()
+            .map(|span| whole_pages(span.start, span.len, page))
+            .collect();
+        if call.touches_whole_map() {
+            ranges.push(everything);
+        }
+        let space = SpaceId(who.mm.0);
+        let known = ranges
+            .into_iter()
+            .flat_map(|range| self.mirror.file_sizes(space, range));
+        let changed = known.filter_map(|known| {
+            let bytes = self.files.size_now(known.file)?;
+            (bytes != known.bytes).then_some(FileSize {
+                file: known.file,
+                bytes,
+            })
+        });
+        changed.collect()
     }
 
     /// The file that `fd` of the task names; none where it is not open.
@@ -177,6 +209,26 @@ fn descriptor(call: &Call) -> Option<i32> {
         Call::UffdRegister { fd, .. } | Call::UffdUnregister { fd, .. } => Some(fd),
         _ => None,
     }
+}
+
+/// Whether the call reads or writes pages of the mappings it names: beyond the end of a file
+/// there are none.
+fn brings_in_pages(call: &Call) -> bool {
+    match *call {
+        Call::Mlock { .. } | Call::Mlock2 { .. } | Call::Mlockall { .. } => true,
+        Call::Madvise { advice, .. } => {
+            matches!(advice, libc::MADV_POPULATE_READ | libc::MADV_POPULATE_WRITE)
+        }
+        _ => false,
+    }
+}
+
+/// `UFFD_FEATURE_*` of an open userfaultfd, from `/proc/TID/fdinfo/FD`.
+fn uffd_features(who: Task, fd: Option<i32>) -> Option<u64> {
+    let path = format!("/proc/{}/fdinfo/{}", who.tid, fd?);
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("API:"))?;
+    u64::from_str_radix(line.split(':').nth(1)?.trim(), 16).ok()
 }
 
 /// Whether the result may hang on a capability.

@@ -1,6 +1,6 @@
 //! One recorded call, made on the mirror's [`Mm`], its result held against the kernel's.
 
-use vmaple::{CallError, Errno, FileRef, MapFlags, Mm, MmapArgs, MmapSource, UffdId};
+use vmaple::{CallError, Errno, FileRef, MapFlags, Mm, MmapArgs, MmapSource, UffdFeatures, UffdId};
 
 use super::file::FileBook;
 use super::{Outcome, ResultDifference};
@@ -28,14 +28,7 @@ pub(super) fn call(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Ou
             Some(ring) => return io_setup(mm, files.file(ring), ring, record),
             None => return judged_by_kernel(record),
         },
-        Call::UffdRegister {
-            start, len, mode, ..
-        } => match &record.facts.file {
-            Some(context) => {
-                void(mm.uffd_register(UffdId(context.file.inode), *start, *len, *mode))
-            }
-            None => Err(CallError::Errno(Errno::EBADF)),
-        },
+        Call::UffdRegister { .. } | Call::UffdUnregister { .. } => userfault(mm, record),
         Call::ProcessMadvise { own: false, .. } | Call::Fork | Call::Exec => {
             return judged_by_kernel(record);
         }
@@ -43,6 +36,31 @@ pub(super) fn call(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Ou
         call => plain(mm, call),
     };
     judge(given, record.ret)
+}
+
+/// The ioctls of a userfaultfd, which is known by its inode.
+fn userfault(mm: &mut Mm, record: &CallRecord) -> Given {
+    let context = record
+        .facts
+        .file
+        .as_ref()
+        .ok_or(CallError::Errno(Errno::EBADF))?;
+    let context = UffdId(context.file.inode);
+    if let Some(features) = record.facts.uffd_features {
+        let has = |bit: u32| features >> bit & 1 == 1;
+        let features = UffdFeatures {
+            event_fork: has(1),
+            event_remap: has(2),
+        };
+        mm.uffd_set_features(context, features);
+    }
+    match record.call {
+        Call::UffdRegister {
+            start, len, mode, ..
+        } => void(mm.uffd_register(context, start, len, mode)),
+        Call::UffdUnregister { start, len, .. } => void(mm.uffd_unregister_by(context, start, len)),
+        _ => Err(CallError::Unmodelled(vmaple::Unmodelled("userfaultfd"))),
+    }
 }
 
 /// Calls whose arguments say it all.
@@ -97,7 +115,6 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
         } => void(mm.prctl_set_vma_name(addr, len, anon_name.as_deref().map(str::as_bytes))),
         Call::SetVma { .. } => Err(CallError::Errno(Errno::EINVAL)),
         Call::SetMm { what, value, .. } => void(mm.prctl_set_mm(what, value)),
-        Call::UffdUnregister { start, len, .. } => void(mm.uffd_unregister(start, len)),
         _ => Err(CallError::Unmodelled(vmaple::Unmodelled("this call"))),
     }
 }

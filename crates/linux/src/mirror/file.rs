@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, VmFlags};
 
-use crate::event::MappedFileFacts;
+use crate::event::{FileSize, MappedFileFacts};
 use crate::procfs::files;
 use crate::procfs::files::FileName;
 
@@ -86,22 +86,34 @@ impl FileBook {
     /// Gives the description another name.
     pub(super) fn rename(&mut self, id: u64, name: &FileName) {
         if let Some(file) = self.files.get(&id).and_then(Weak::upgrade) {
-            *file.name.lock().unwrap_or_else(PoisonError::into_inner) = name.clone();
+            file.changing().name = name.clone();
         }
     }
 
     /// The name of a file that is still mapped.
     pub(super) fn name(&self, id: u64) -> Option<FileName> {
         let file = self.files.get(&id)?.upgrade()?;
-        let name = file.name.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(name.clone())
+        Some(file.changing().name.clone())
     }
+
+    /// Gives a file that is still mapped another size.
+    pub(super) fn resize(&mut self, size: FileSize) {
+        if let Some(file) = self.files.get(&size.file).and_then(Weak::upgrade) {
+            file.changing().bytes = size.bytes;
+        }
+    }
+}
+
+/// What may change while a file is mapped.
+struct Changing {
+    name: FileName,
+    bytes: u64,
 }
 
 /// An open file description, known by its facts.
 struct MirroredFile {
     facts: MappedFileFacts,
-    name: Mutex<FileName>,
+    changing: Mutex<Changing>,
     zero: Option<FileRef>,
     releases: Option<Releases>,
 }
@@ -113,7 +125,10 @@ impl MirroredFile {
         releases: Option<Releases>,
     ) -> MirroredFile {
         MirroredFile {
-            name: Mutex::new(facts.file.name.clone()),
+            changing: Mutex::new(Changing {
+                name: facts.file.name.clone(),
+                bytes: facts.file.size_bytes,
+            }),
             facts: facts.clone(),
             zero,
             releases,
@@ -139,7 +154,7 @@ impl MappedFile for MirroredFile {
     }
 
     fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = &self.changing().name;
         // Bytes that are no UTF-8 come out as the replacement character, on the kernel's
         // side of a comparison as well.
         match std::str::from_utf8(name.as_bytes()) {
@@ -181,7 +196,10 @@ impl MappedFile for MirroredFile {
     }
 
     fn len_hint(&self) -> Option<u64> {
-        (self.facts.file.kind == files::FileKind::Regular).then_some(self.facts.file.size_bytes)
+        let sized = [files::FileKind::Regular, files::FileKind::SharedMemory];
+        sized
+            .contains(&self.facts.file.kind)
+            .then(|| self.changing().bytes)
     }
 
     fn seals(&self) -> MemfdSeals {
@@ -192,12 +210,20 @@ impl MappedFile for MirroredFile {
         }
     }
 
+    fn is_shared_anonymous(&self) -> bool {
+        self.facts.file.name.as_bytes() == b"/dev/zero (deleted)"
+    }
+
     fn shared_zero_object(&self) -> Option<FileRef> {
         self.zero.clone()
     }
 }
 
 impl MirroredFile {
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A System V segment, whose mappings Linux counts one by one.
     fn is_segment(&self) -> bool {
         self.facts.file.name.as_bytes().starts_with(b"/SYSV")

@@ -15,7 +15,7 @@ mod worlds;
 
 use std::collections::HashMap;
 
-use vmaple::{Errno, Mm};
+use vmaple::{AddrRange, Errno, Mm, UffdId};
 
 pub use difference::MapDifference;
 use file::FileBook;
@@ -24,7 +24,7 @@ pub use image::ImageError;
 use worlds::Worlds;
 
 use crate::call::Call;
-use crate::event::{CallRecord, Cause, Event, Facts, Faults, Image, Range, SpaceId};
+use crate::event::{CallRecord, Cause, Event, Facts, Faults, FileSize, Image, Range, SpaceId};
 use crate::procfs::files::FileName;
 use crate::report::Report;
 
@@ -125,6 +125,11 @@ impl Mirror {
                     Outcome::Unmodelled("order of faults".to_owned())
                 })
             }
+            Event::UffdReleased { space, context } => {
+                self.worlds(*space)?
+                    .each(|mm| mm.uffd_release(UffdId(*context)));
+                Ok(Outcome::Agrees)
+            }
             Event::Renamed { file, name } => {
                 self.files.rename(*file, name);
                 Ok(Outcome::Agrees)
@@ -203,6 +208,22 @@ impl Mirror {
     #[must_use]
     pub fn is_mapped(&self, id: u64) -> bool {
         self.files.name(id).is_some()
+    }
+
+    /// The files that mappings within `range` stand on, as ids with the size the mirror knows.
+    pub fn file_sizes(&self, space: SpaceId, range: AddrRange) -> Vec<FileSize> {
+        let Some(mm) = self.space(space) else {
+            return Vec::new();
+        };
+        let files = mm.overlapping(range).filter_map(|vma| vma.backing.file());
+        files
+            .filter_map(|file| {
+                Some(FileSize {
+                    file: file.identity().0,
+                    bytes: file.len_hint()?,
+                })
+            })
+            .collect()
     }
 
     /// The other state of `space` whose map reads `text`, where faults left an order open.
@@ -350,6 +371,9 @@ impl Mirror {
 
 /// One call with its facts, in the order in which the kernel had them.
 fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
+    for &size in &record.facts.sizes {
+        files.resize(size);
+    }
     if let Some(limits) = record.facts.limits {
         mm.config_mut().limits = limits;
     }
