@@ -77,6 +77,10 @@ pub enum Event {
         from: u64,
         /// The lowest address now.
         to: u64,
+        /// Mappings beside it found to hold anonymous pages at the same time: which came
+        /// first is not known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        faulted: Vec<Range>,
     },
     /// The map showed in which order faults and earlier calls came: another of the possible
     /// states is the right one.

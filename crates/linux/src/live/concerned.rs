@@ -111,10 +111,26 @@ impl Live<'_> {
         from: u64,
         to: u64,
     ) -> Result<(), ObserverError> {
+        let space = SpaceId(who.mm.0);
+        let near = [AddrRange::new(to, from)];
+        let clean = self
+            .mirror
+            .space(space)
+            .map_or_else(Vec::new, |mm| clean_near(mm, &near));
+        let held = self
+            .spaces
+            .get(&who.mm)
+            .map(|space| space.anonymous(&clean));
+        let faulted = held
+            .unwrap_or_default()
+            .into_iter()
+            .map(Range::from)
+            .collect();
         let grew = Event::Grew {
-            space: SpaceId(who.mm.0),
+            space,
             from,
             to,
+            faulted,
         };
         if self.apply(&grew)? == crate::mirror::Outcome::Agrees {
             self.mirror

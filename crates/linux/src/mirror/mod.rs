@@ -116,7 +116,19 @@ impl Mirror {
                 .fork(*parent, *parent_pid, *child, *pid, faulted)
                 .map(|()| Outcome::Agrees),
             Event::Call(record) => self.call(record),
-            Event::Grew { space, from, to } => self.grew(*space, *from, *to),
+            Event::Grew {
+                space,
+                from,
+                to,
+                faulted,
+            } => {
+                let grown = self.worlds(*space)?.grow(*from, *to, faulted);
+                Ok(if grown {
+                    Outcome::Agrees
+                } else {
+                    Outcome::Unmodelled("stack growth".to_owned())
+                })
+            }
             Event::Order { space, other } => {
                 let known = self.worlds(*space)?.promote(*other);
                 Ok(if known {
@@ -319,17 +331,6 @@ impl Mirror {
             process.differences += 1;
         }
         Ok(outcome)
-    }
-
-    fn grew(&mut self, space: SpaceId, from: u64, to: u64) -> Result<Outcome, MirrorError> {
-        let grown = self.worlds(space)?.each(|mm| {
-            mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok()
-        });
-        Ok(if grown {
-            Outcome::Agrees
-        } else {
-            Outcome::Unmodelled("stack growth".to_owned())
-        })
     }
 
     fn compare_recorded(

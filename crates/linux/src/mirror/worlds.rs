@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use vmaple::{AnonVmaId, Mm};
 
 use super::file::FileBook;
-use super::{Outcome, play};
-use crate::event::{CallRecord, Faults};
+use super::{Outcome, note_faulted, play};
+use crate::event::{CallRecord, Faults, Range};
 
 /// Other states carried along; the oldest goes when there are more.
 const MOST: usize = 6;
@@ -75,16 +75,38 @@ impl Worlds {
         outcome
     }
 
+    /// Moves the start of a stack from `from` to `to`, after or before the first writes to
+    /// `faulted`. False where the stack is another in the current state.
+    pub(super) fn grow(&mut self, from: u64, to: u64, faulted: &[Range]) -> bool {
+        let mut other = (!faulted.is_empty()).then(|| self.current.clone());
+        let grown = self.each(|mm| {
+            note_faulted(mm, faulted);
+            grow(mm, from, to)
+        });
+        if let Some(other) = &mut other {
+            grow(other, from, to);
+            note_faulted(other, faulted);
+        }
+        self.keep(other);
+        grown
+    }
+
+    /// Carries another state along, if it differs.
+    fn keep(&mut self, other: Option<Mm>) {
+        let Some(other) = other.filter(|other| !is_same(&self.current, other)) else {
+            return;
+        };
+        if self.others.len() == MOST {
+            self.others.remove(0);
+        }
+        self.others.push(other);
+    }
+
     fn branch(&mut self, start: &Mm, files: &mut FileBook, record: &CallRecord, ways: &[Faults]) {
         for way in ways {
             let mut other = start.clone();
             let agrees = play(&mut other, files, record, way) == Outcome::Agrees;
-            if agrees && !is_same(&self.current, &other) {
-                if self.others.len() == MOST {
-                    self.others.remove(0);
-                }
-                self.others.push(other);
-            }
+            self.keep(agrees.then_some(other));
         }
     }
 
@@ -115,6 +137,10 @@ impl Worlds {
         self.others.drain(..other);
         true
     }
+}
+
+fn grow(mm: &mut Mm, from: u64, to: u64) -> bool {
+    mm.find(from).is_some_and(|vma| vma.start == from) && mm.expand_stack(to).is_ok()
 }
 
 /// Whether two states have the same mappings, with the same ones sharing an `anon_vma`.
