@@ -57,3 +57,8 @@ pub use mmap::{MmapArgs, MmapSource};
 pub use uffd::UffdFeatures;
 pub use validate::Violation;
 pub use vma::{AnonVma, AnonVmaId, Backing, GateVma, SpecialMapping, UffdId, Vma};
+
+/// Runs the example of the project's front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct ReadmeDoctests;
