@@ -134,7 +134,8 @@ fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64
     let mut first = first_of(pivots, slot, bounds.first);
     loop {
         let last = pivots[slot];
-        // Acquire: pairs with the Release in `write::publish`.
+        // Acquire: pairs with the Release in `write::publish`. There is no witness: only whether
+        // the word is null matters, and nothing is read through it.
         if leaf.slots()[slot].load(Ordering::Acquire).is_null()
             && let Some(found) = limits.lowest_in(Span::new(first, last))
         {
@@ -207,7 +208,8 @@ fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u6
         if last < limits.span.first {
             return None;
         }
-        // Acquire: pairs with the Release in `write::publish`.
+        // Acquire: pairs with the Release in `write::publish`. There is no witness: only whether
+        // the word is null matters, and nothing is read through it.
         if leaf.slots()[slot].load(Ordering::Acquire).is_null() {
             let first = first_of(pivots, slot, bounds.first);
             if let Some(found) = limits.highest_in(Span::new(first, last)) {

@@ -96,7 +96,8 @@ impl Domain {
         fence::prepare();
         let record = self.take_free_record().unwrap_or_else(|| self.add_record());
         // SeqCst fence: pairs with the one in `heavy`. A writer that misses this record (or finds
-        // it free) has its unlink before our first walk.
+        // it free) has its unlink before our first walk. Loom has no witness: `enter` fences again
+        // before the walk, so without this one every model still passes.
         vmaple_sync::atomic::fence(Ordering::SeqCst);
         record
     }
@@ -104,6 +105,7 @@ impl Domain {
     fn take_free_record(&self) -> Option<&'static Record> {
         self.records().find(|record| {
             // Acquire: pairs with the Release in `unregister`; Relaxed: a failure reads nothing.
+            // Loom has no witness: a record's fields are atomics, and nothing else is passed on.
             record
                 .is_owned
                 .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
@@ -135,6 +137,7 @@ impl Domain {
 
     fn records(&self) -> impl Iterator<Item = &'static Record> {
         // Acquire: pairs with the Release in `add_record`.
+        // Witness: `tests/loom.rs::sections_in_a_row`.
         let mut next = self.records.load(Ordering::Acquire).cast_const();
         core::iter::from_fn(move || {
             // SAFETY: Null, or a record, which lives forever and is initialized before it is
@@ -168,7 +171,7 @@ impl Domain {
 
     /// Gives a record back when its thread ends.
     pub fn unregister(&self, record: &Record) {
-        // Release: pairs with the Acquire in `take_free_record`.
+        // Release: pairs with the Acquire in `take_free_record`. Loom has no witness: see there.
         record.is_owned.store(false, Ordering::Release);
     }
 
@@ -182,6 +185,7 @@ impl Domain {
     /// Whether every section entered before `period` has been left.
     pub fn has_elapsed(&self, period: GracePeriod) -> bool {
         // Acquire: pairs with the Release below; what that scan saw happens before our free.
+        // Loom has no witness: no model asks twice about one period from two threads.
         if self.elapsed.load(Ordering::Acquire) >= period.0 {
             return true;
         }
@@ -189,13 +193,14 @@ impl Domain {
         let oldest = self
             .records()
             // Acquire: pairs with the Release in `leave` and `enter`.
+            // Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
             .map(|record| record.epoch.load(Ordering::Acquire))
             .filter(|epoch| *epoch != OUTSIDE)
             .min();
         if oldest.is_some_and(|epoch| epoch < period.0) {
             return false;
         }
-        // Release: pairs with the Acquire above.
+        // Release: pairs with the Acquire above. Loom has no witness: see there.
         self.elapsed.fetch_max(period.0, Ordering::AcqRel);
         true
     }

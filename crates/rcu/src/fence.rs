@@ -53,8 +53,12 @@ mod asymmetric {
     pub(crate) fn light() {
         // Relaxed: constant since `prepare`, which this thread has called.
         if READERS_NEED_NO_FENCE.load(Ordering::Relaxed) {
+            // SeqCst: pairs with the system call in `heavy`, which fences this processor between
+            // two instructions. There is no witness: loom cannot run the call.
             compiler_fence(Ordering::SeqCst);
         } else {
+            // SeqCst: pairs with the fence in `heavy`. There is no witness here: loom runs the
+            // same code below, in `symmetric`.
             fence(Ordering::SeqCst);
         }
     }
@@ -62,6 +66,7 @@ mod asymmetric {
     /// The writer's side, between unlinking and looking at who is inside.
     pub(crate) fn heavy() {
         prepare();
+        // SeqCst: pairs with both forms of `light`. There is no witness: as there.
         fence(Ordering::SeqCst);
         // Relaxed: constant since `prepare`.
         if READERS_NEED_NO_FENCE.load(Ordering::Relaxed) {
@@ -81,11 +86,15 @@ mod symmetric {
     /// The reader's side, between "I am inside" and its first load of a shared pointer.
     #[inline]
     pub(crate) fn light() {
+        // SeqCst: pairs with the fence in `heavy`: either the writer sees that we are inside, or
+        // we see what it unlinked. Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
         fence(Ordering::SeqCst);
     }
 
     /// The writer's side, between unlinking and looking at who is inside.
     pub(crate) fn heavy() {
+        // SeqCst: pairs with the fence in `light`.
+        // Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
         fence(Ordering::SeqCst);
     }
 }
