@@ -18,6 +18,9 @@ pub(crate) fn render(report: &Report, skipped: u64) -> String {
     row(&mut out, &HEADER.map(str::to_owned));
     for process in processes.iter().take(MOST_PROCESSES) {
         row(&mut out, &cells(process, &process.pid.to_string()));
+        if processes.len() > 1 {
+            kinds(&mut out, "", &process.calls_by_kind);
+        }
     }
     if let Some(more) = processes
         .len()
@@ -84,12 +87,13 @@ fn ending(status: Option<Status>) -> String {
     }
 }
 
-/// `calls: 12 mmap, 3 brk, …`, most frequent first.
+/// `calls: 12 mmap, 3 brk, …`, most frequent first; without a title when it stands below a
+/// process.
 fn kinds(out: &mut String, title: &str, counts: &std::collections::BTreeMap<String, u64>) {
     let mut counts: Vec<(&String, &u64)> = counts.iter().collect();
     counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     for (index, line) in counts.chunks(KINDS_A_LINE).enumerate() {
-        let title = if index == 0 {
+        let title = if index == 0 && !title.is_empty() {
             format!("{title}:")
         } else {
             String::new()
