@@ -303,6 +303,10 @@ pub struct Facts {
     /// in their pages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sizes: Vec<FileSize>,
+    /// Why the order of this call and others is not known, where it is not: another result
+    /// than the mirror's is a re-seed then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unordered: Option<String>,
     /// `UFFD_FEATURE_*` of the userfaultfd that a registration is made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uffd_features: Option<u64>,

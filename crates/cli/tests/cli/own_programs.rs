@@ -75,6 +75,24 @@ fn signals_between_memory_calls() {
     assert_eq!(ran.number("signal"), 11);
 }
 
+#[test]
+fn what_has_no_model_is_named_and_counted() {
+    let bench = Bench::new();
+    let program = bench.compile("outside");
+    let ran = bench.run(&["--check", "every"], &[&program]);
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.stderr());
+    assert_eq!(
+        (ran.number("differences"), ran.number("reseeds")),
+        (0, 2),
+        "{}",
+        ran.stderr()
+    );
+    let told = ran.stderr();
+    assert!(told.contains("re-seed: mbind is outside"), "{told}");
+    assert!(told.contains("MAP_HUGETLB"), "{told}");
+    assert!(told.contains("re-seeds: 1 mbind"), "{told}");
+}
+
 /// Random calls, weighted so that neighbours split and merge all the time.
 #[track_caller]
 fn random(profile: &str) {

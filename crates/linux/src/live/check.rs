@@ -26,10 +26,17 @@ impl Live<'_> {
         let started = Instant::now();
         let found = self.difference(task);
         self.policy.spend(started.elapsed());
+        let who = task.task();
         let Some(difference) = found? else {
+            if let Some(space) = self
+                .spaces
+                .get_mut(&who.mm)
+                .filter(|space| space.pending.is_empty())
+            {
+                space.uncertain = None;
+            }
             return Ok(Verdict::Continue);
         };
-        let who = task.task();
         let uncertain = self
             .spaces
             .get_mut(&who.mm)

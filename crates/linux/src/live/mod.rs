@@ -23,6 +23,7 @@ mod space;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub use policy::Check;
 
 use crate::call::Call;
@@ -137,6 +138,17 @@ pub fn run(
     })
 }
 
+/// Two descriptors a process are needed, and one a mapped file. The traced program started
+/// with the old limit.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Where it cannot be raised, the first file that cannot be opened says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 fn kernel_release() -> String {
     nix::sys::utsname::uname().map_or_else(
         |_| String::new(),
@@ -247,6 +259,35 @@ impl<'a> Live<'a> {
         Ok(Verdict::Continue)
     }
 
+    /// Says by name what has no model, and goes on from the kernel's map.
+    fn reseed(
+        &mut self,
+        task: &mut Stopped<'_>,
+        call: &Call,
+        what: String,
+    ) -> Result<(), tracer::ObserverError> {
+        let who = task.task();
+        let name = call.name();
+        let what = if what == name {
+            what
+        } else {
+            format!("{name}: {what}")
+        };
+        let text = format!("re-seed: {what} is outside of vmaple's model");
+        self.audience.notice(who.tgid.as_raw(), &text);
+        if let Some(space) = self.spaces.get_mut(&who.mm) {
+            space.uncertain = None;
+        }
+        self.take_image(task, Cause::Unmodelled(what))
+    }
+
+    /// Opens what is needed of a new address space.
+    fn open_space(&mut self, task: Task) -> Result<(), tracer::ObserverError> {
+        raise_descriptor_limit();
+        self.spaces.insert(task.mm, Space::open(task)?);
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), TraceError> {
         self.recorder.as_mut().map_or(Ok(()), Writer::flush)
     }
@@ -262,6 +303,8 @@ impl<'a> Live<'a> {
             ret,
             facts: pending.facts,
         };
+        let space = self.spaces.get(&who.mm);
+        record.facts.unordered = space.and_then(|space| space.uncertain).map(str::to_owned);
         self.facts_after(task, &mut record);
         self.order_races(task, &mut record, &pending.clean);
         self.calls += 1;
@@ -287,17 +330,7 @@ impl<'a> Live<'a> {
                 return self.disagree(task, Some(&record.call), &Difference::Map(difference));
             }
             Outcome::Unmodelled(what) => {
-                let name = record.call.name();
-                let what = if what == name {
-                    what
-                } else {
-                    format!("{name}: {what}")
-                };
-                self.audience.notice(
-                    record.pid,
-                    &format!("re-seed: {what} is outside of vmaple's model"),
-                );
-                self.take_image(task, Cause::Unmodelled(what))?;
+                self.reseed(task, &record.call, what)?;
                 return Ok(Verdict::Continue);
             }
         }
@@ -315,7 +348,7 @@ impl Observer for Live<'_> {
             self.forget(old)?;
         }
         let who = task.task();
-        self.spaces.insert(who.mm, Space::open(who));
+        self.open_space(who)?;
         self.take_image(task, Cause::Exec)?;
         self.compare(task, None)
     }
@@ -392,7 +425,7 @@ impl Observer for Live<'_> {
 
     fn adopted(&mut self, task: &mut Stopped<'_>) -> Decision {
         let who = task.task();
-        self.spaces.insert(who.mm, Space::open(who));
+        self.open_space(who)?;
         self.audience.notice(
             who.tgid.as_raw(),
             "re-seed: its parent was killed while it forked",
@@ -461,6 +494,9 @@ impl Observer for Live<'_> {
     }
 
     fn tick(&mut self) {
+        if let Err(error) = self.flush() {
+            self.audience.notice(0, &error.to_string());
+        }
         self.audience.tick(self.mirror.report());
     }
 }
@@ -491,14 +527,17 @@ impl Live<'_> {
     /// Starts the mirror of a copy. It stands still since it was made, so the anonymous pages
     /// in it are those that its parent had at that moment.
     fn copy_space(&mut self, parent: Task, child: Task) -> Result<(), tracer::ObserverError> {
-        let copy = Space::open(child);
+        self.open_space(child)?;
         let clean = self.unfaulted(parent);
-        let faulted = copy
-            .anonymous(&clean)
+        let held = self
+            .spaces
+            .get(&child.mm)
+            .map(|copy| copy.anonymous(&clean));
+        let faulted = held
+            .unwrap_or_default()
             .into_iter()
             .map(Range::from)
             .collect();
-        self.spaces.insert(child.mm, copy);
         let forked = Event::Fork {
             parent: SpaceId(parent.mm.0),
             parent_pid: parent.tgid.as_raw(),

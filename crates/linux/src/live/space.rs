@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use vmaple::AddrRange;
 
 use super::Pending;
+use crate::procfs::Error;
 use crate::procfs::machine::page_size;
 use crate::procfs::maps::MapsFile;
 use crate::procfs::pagemap::AnonScan;
@@ -30,17 +31,21 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Opens what is needed; a task that was killed meanwhile leaves it unreadable.
-    pub(super) fn open(task: Task) -> Space {
-        Space {
+    /// Opens what is needed. A task that was killed meanwhile leaves a space of which nothing
+    /// can be read, and nothing needs to be.
+    ///
+    /// # Errors
+    /// Those of /proc, too many open files for example.
+    pub(super) fn open(task: Task) -> Result<Space, Error> {
+        Ok(Space {
             pid: task.tgid.as_raw(),
             mirrored: true,
             shared: false,
             uncertain: None,
             pending: HashMap::new(),
-            maps: MapsFile::open(task.tid).ok(),
-            scan: AnonScan::open(task.tid, page_size()).ok(),
-        }
+            maps: unless_gone(MapsFile::open(task.tid))?,
+            scan: unless_gone(AnonScan::open(task.tid, page_size()))?,
+        })
     }
 
     /// Those of `ranges` that hold an anonymous page now, in the same order.
@@ -55,5 +60,13 @@ impl Space {
             }
         }
         held
+    }
+}
+
+fn unless_gone<T>(opened: Result<T, Error>) -> Result<Option<T>, Error> {
+    match opened {
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if error.is_gone() => Ok(None),
+        Err(error) => Err(error),
     }
 }

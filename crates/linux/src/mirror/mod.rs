@@ -327,10 +327,14 @@ impl Mirror {
         process.splits += after.splits.saturating_sub(before.splits);
         process.final_vmas = vmas;
         process.peak_vmas = process.peak_vmas.max(vmas);
-        if let Outcome::Result(_) = outcome {
-            process.differences += 1;
-        }
-        Ok(outcome)
+        Ok(match (outcome, &record.facts.unordered) {
+            (Outcome::Result(_), Some(why)) => Outcome::Unmodelled(why.clone()),
+            (Outcome::Result(difference), None) => {
+                process.differences += 1;
+                Outcome::Result(difference)
+            }
+            (outcome, _) => outcome,
+        })
     }
 
     fn compare_recorded(
