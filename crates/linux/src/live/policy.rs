@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// compared, and so is the last call of a process, which is what exit sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
-    /// After every memory call, for as long as that takes less time than the program: see
-    /// [`Affordable`].
+    /// After every memory call, for as long as comparing takes less than ten seconds or less
+    /// than half of all the time.
     WhileAffordable,
     /// After every memory call.
     Every,

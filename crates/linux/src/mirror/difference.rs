@@ -20,7 +20,7 @@ struct Line {
     text: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Side {
     Both,
     Mirror,
@@ -37,7 +37,11 @@ impl MapDifference {
         if mirror == kernel {
             return None;
         }
-        let merged = merge(mirror, kernel);
+        let mut merged = merge(mirror, kernel);
+        // What stands for the same addresses reads better one side after the other.
+        for run in merged.chunk_by_mut(|a, b| a.side != Side::Both && b.side != Side::Both) {
+            run.sort_by_key(|line| line.side);
+        }
         let near = near_a_difference(&merged);
         let mut shown = Vec::new();
         let mut left_out = 0;

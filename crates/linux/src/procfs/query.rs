@@ -160,12 +160,17 @@ mod tests {
         let mut compared = 0;
         for line in text.lines() {
             let line = line.unwrap();
-            // Other test threads may map meanwhile: only what is stable is compared.
-            let (Ok(Some(by_ioctl)), Ok(Some(by_text))) =
-                (file.mapping_at(line.start), file.query_text(line.start, 0))
-            else {
+            let (Ok(Some(by_ioctl)), Ok(Some(by_text)), Ok(Some(again))) = (
+                file.mapping_at(line.start),
+                file.query_text(line.start, 0),
+                file.mapping_at(line.start),
+            ) else {
                 continue;
             };
+            // Other test threads may map meanwhile: only what is stable is compared.
+            if by_ioctl != again {
+                continue;
+            }
             assert_eq!(
                 by_text,
                 Mapping {
