@@ -40,6 +40,7 @@ mod uffd;
 mod validate;
 mod vma;
 mod vma_tree;
+mod walk;
 
 pub use addr::AddrRange;
 pub use areas::BrkArea;

@@ -7,6 +7,7 @@ use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::Change;
 use crate::vma::{Backing, Vma};
+use crate::walk::Coverage;
 
 /// The advice values of x86-64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -122,26 +123,9 @@ impl Mm {
         if advice == Advice::Collapse {
             return Err(Unmodelled("MADV_COLLAPSE").into());
         }
-        let mut hole = false;
-        let mut at = range.start;
-        while at < range.end {
-            let Some(vma) = self
-                .tree
-                .find(at)
-                .filter(|vma| vma.start < range.end)
-                .cloned()
-            else {
-                hole = true;
-                break;
-            };
-            hole |= vma.start > at;
-            let part = vma.range().intersection(AddrRange::new(at, range.end));
-            at = self.advise_vma(&vma, part, advice)?.max(part.end);
-        }
-        if hole {
-            Err(Errno::ENOMEM.into())
-        } else {
-            Ok(())
+        match self.walk_parts(range, |mm, vma, part| mm.advise_vma(vma, part, advice))? {
+            Coverage::Whole => Ok(()),
+            Coverage::Holes => Err(Errno::ENOMEM.into()),
         }
     }
 

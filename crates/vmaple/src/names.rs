@@ -1,10 +1,10 @@
 //! `prctl` calls on the map: names of anonymous memory, and the bounds that PR_SET_MM sets.
 
-use crate::addr::AddrRange;
 use crate::areas::BrkArea;
 use crate::errno::{CallError, Errno, Unmodelled};
 use crate::mm::Mm;
 use crate::store::Change;
+use crate::walk::Coverage;
 use alloc::sync::Arc;
 
 /// Longest name in bytes, without the terminator.
@@ -29,41 +29,24 @@ impl Mm {
         let Some(range) = self.checked_range(addr, len)? else {
             return Ok(());
         };
-        let mut hole = false;
-        let mut at = range.start;
-        while at < range.end {
-            let Some(vma) = self
-                .tree
-                .find(at)
-                .filter(|vma| vma.start < range.end)
-                .cloned()
-            else {
-                hole = true;
-                break;
-            };
-            hole |= vma.start > at;
-            let part = vma.range().intersection(AddrRange::new(at, range.end));
-            at = part.end;
-            if vma
-                .backing
-                .file()
-                .is_some_and(|file| !file.is_shared_anonymous())
-            {
+        let coverage = self.walk_parts(range, |mm, vma, part| {
+            let file = vma.backing.file();
+            if file.is_some_and(|file| !file.is_shared_anonymous()) {
                 return Err(Errno::EBADF.into());
             }
-            if vma.anon_name != name {
-                let change = Change {
-                    anon_name: name.clone(),
-                    ..Change::flags(&vma, vma.flags)
-                };
-                let held = self.modify(&vma, part, &change);
-                at = held.map_err(exhausted_to_again)?.end.max(part.end);
+            if vma.anon_name == name {
+                return Ok(part.end);
             }
-        }
-        if hole {
-            Err(Errno::ENOMEM.into())
-        } else {
-            Ok(())
+            let change = Change {
+                anon_name: name.clone(),
+                ..Change::flags(vma, vma.flags)
+            };
+            let held = mm.modify(vma, part, &change);
+            Ok(held.map_err(exhausted_to_again)?.end)
+        })?;
+        match coverage {
+            Coverage::Whole => Ok(()),
+            Coverage::Holes => Err(Errno::ENOMEM.into()),
         }
     }
 

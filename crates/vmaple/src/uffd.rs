@@ -152,22 +152,10 @@ impl Mm {
         range: AddrRange,
         change: impl Fn(&Vma) -> Option<Change>,
     ) -> Result<(), CallError> {
-        let mut at = range.start;
-        while at < range.end {
-            let Some(vma) = self
-                .tree
-                .find(at)
-                .filter(|vma| vma.start < range.end)
-                .cloned()
-            else {
-                break;
-            };
-            let part = vma.range().intersection(AddrRange::new(at, range.end));
-            at = part.end;
-            if let Some(change) = change(&vma) {
-                at = self.modify(&vma, part, &change)?.end.max(part.end);
-            }
-        }
+        self.walk_parts(range, |mm, vma, part| match change(vma) {
+            Some(change) => Ok(mm.modify(vma, part, &change)?.end),
+            None => Ok(part.end),
+        })?;
         Ok(())
     }
 }
