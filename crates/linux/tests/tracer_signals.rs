@@ -158,6 +158,8 @@ fn a_parent_sees_its_child_stop_and_go_on() {
         int main(void) {
             int status;
             pid_t child = fork();
+            // SIGTSTP stops nothing in a process group that no shell looks after.
+            setpgid(child, child);
             if (!child) {
                 pthread_t t;
                 for (int i = 0; i < 3; i++) pthread_create(&t, 0, forever, 0);
@@ -233,7 +235,8 @@ fn the_end_of_the_program_is_passed_on() {
             for (int s = 1; s < 32; s++) if (sigismember(&mask, s)) return 98;
             if (pipe.sa_handler != SIG_DFL) return 99;
             int n = atoi(argv[1]);
-            if (n < 0) kill(getpid(), -n);
+            // Whoever runs the tests may ignore some of them, as nohup does.
+            if (n < 0) signal(-n, SIG_DFL), kill(getpid(), -n);
             return n;
         }",
     );
