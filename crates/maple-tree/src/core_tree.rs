@@ -36,7 +36,7 @@ impl<E: Entry, C: Config> CoreTree<E, C> {
 /// The operations of a writer that leave what they displace in the retired log.
 impl<E: Entry, C: Config> Writer<'_, E, C> {
     /// A view for the writer's own decisions, used before it writes.
-    fn reader(&self) -> Reader<'_, E, C> {
+    pub(crate) fn reader(&self) -> Reader<'_, E, C> {
         // SAFETY: `&self` borrows the only writer: nothing is freed meanwhile.
         unsafe { Reader::new(self.root) }
     }

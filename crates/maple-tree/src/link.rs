@@ -148,6 +148,19 @@ impl<'g, C: Config> NodeRef<'g, C> {
         }
     }
 
+    /// The leaf, for a writer whom nobody reads.
+    ///
+    /// # Safety
+    ///
+    /// This is a leaf, and while the reference lives nobody else looks at it, nor is another
+    /// reference to it used.
+    #[inline]
+    pub(crate) unsafe fn leaf_mut(self) -> &'g mut C::Leaf {
+        debug_assert_eq!(self.level, 0);
+        // SAFETY: By the type's invariant a live leaf, and by the contract above unshared.
+        unsafe { self.node.cast::<C::Leaf>().as_mut() }
+    }
+
     #[inline]
     pub(crate) fn pivots(self) -> &'g [u64] {
         match self.kind() {

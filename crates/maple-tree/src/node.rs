@@ -18,8 +18,9 @@
 //!
 //! # Invariants
 //!
-//! 1. Pivots are written by the node's maker, before anyone else can see it, and never again.
-//! 2. Slots and gaps change after that only by single atomic stores of the one writer.
+//! 1. Pivots are written by the node's maker, before anyone else can see it, and after that only
+//!    by a writer who holds the tree by `&mut`, so that nobody else can look.
+//! 2. Beside readers, slots and gaps change only by single atomic stores of the one writer.
 
 use core::fmt;
 use core::ptr;
@@ -50,6 +51,8 @@ pub trait Node: Sized + fmt::Debug {
     fn pivots(&self) -> &[u64];
     /// The same, for the maker.
     fn pivots_mut(&mut self) -> &mut [u64];
+    /// Pivots and slots, for the maker, or for a writer whom nobody reads.
+    fn parts_mut(&mut self) -> (&mut [u64], &mut [AtomicPtr<()>]);
     /// The slots.
     fn slots(&self) -> &[AtomicPtr<()>];
     /// The longest gap below each slot; empty where none are kept.
@@ -130,6 +133,11 @@ impl<const N: usize> Node for Leaf<N> {
     }
 
     #[inline]
+    fn parts_mut(&mut self) -> (&mut [u64], &mut [Slot]) {
+        (self.pivots.get_mut(), &mut self.slots)
+    }
+
+    #[inline]
     fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -166,6 +174,11 @@ impl<const N: usize, G: GapArray> Node for Branch<N, G> {
     }
 
     #[inline]
+    fn parts_mut(&mut self) -> (&mut [u64], &mut [Slot]) {
+        (self.pivots.get_mut(), &mut self.slots)
+    }
+
+    #[inline]
     fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -178,13 +191,25 @@ impl<const N: usize, G: GapArray> Node for Branch<N, G> {
 
 /// The slot that covers `index`: the number of pivots below it. At most the last used slot, if
 /// `index` is within the node.
+///
+/// Without branches that depend on data: the last pivots of all groups of four are compared at
+/// once, then those of the one group that is left.
 #[inline]
 pub(crate) fn search(pivots: &[u64], index: u64) -> usize {
-    let (_, but_last) = pivots.split_last().expect("a node has slots");
-    but_last
+    let (groups, []) = pivots.as_chunks::<4>() else {
+        return count_below(&pivots[..pivots.len() - 1], index);
+    };
+    let (_, but_last) = groups.split_last().expect("a node has slots");
+    let group = but_last
         .iter()
-        .map(|pivot| usize::from(*pivot < index))
-        .sum()
+        .map(|group| usize::from(group[3] < index))
+        .sum::<usize>();
+    4 * group + count_below(&groups[group][..3], index)
+}
+
+#[inline]
+fn count_below(pivots: &[u64], index: u64) -> usize {
+    pivots.iter().map(|pivot| usize::from(*pivot < index)).sum()
 }
 
 /// How many slots a node that ends at `max` uses.
@@ -196,10 +221,9 @@ pub(crate) fn len(pivots: &[u64], max: u64) -> usize {
 /// The first index of `slot`, in a node that begins at `min`.
 #[inline]
 pub(crate) fn first_of(pivots: &[u64], slot: usize, min: u64) -> u64 {
-    match slot.checked_sub(1) {
-        Some(before) => pivots[before] + 1,
-        None => min,
-    }
+    // Which slot it is cannot be predicted: both are computed.
+    let after = pivots[slot.saturating_sub(1)].wrapping_add(1);
+    core::hint::select_unpredictable(slot == 0, min, after)
 }
 
 /// The longest gap in the first `len` slots of a branch.

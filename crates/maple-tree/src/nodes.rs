@@ -153,6 +153,15 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         self.retired.try_reserve(room).map_err(|_| AllocError)
     }
 
+    /// Makes room in the log for entries that a write within one leaf displaces.
+    #[inline]
+    pub(crate) fn reserve_entries(&mut self, nr: usize) -> Result<(), AllocError> {
+        if core::mem::needs_drop::<E>() {
+            self.retired.try_reserve(nr).map_err(|_| AllocError)?;
+        }
+        Ok(())
+    }
+
     fn pool<N: Node>(&mut self) -> &mut Pool {
         if N::IS_LEAF {
             &mut self.leaves

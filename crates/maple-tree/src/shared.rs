@@ -232,10 +232,7 @@ impl<E: Entry, C: Config, B: Backend, W: Wait> WriteGuard<'_, E, C, B, W> {
         write: impl FnOnce(&mut Writer<'_, E, C>) -> Result<R, F>,
     ) -> Result<R, F> {
         let Writable { nodes, limbo } = &mut *self.writable;
-        let outcome = write(&mut Writer {
-            root: self.root,
-            nodes,
-        });
+        let outcome = write(&mut Writer::beside_readers(self.root, nodes));
         limbo.take_over::<E, C, B>(nodes);
         outcome
     }

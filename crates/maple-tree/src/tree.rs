@@ -71,10 +71,7 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     }
 
     fn writer(&mut self) -> Writer<'_, E, C> {
-        Writer {
-            root: &self.core.root,
-            nodes: &mut self.core.nodes,
-        }
+        Writer::alone(&mut self.core)
     }
 
     /// Frees what the last write displaced, but for the word `spared`.

@@ -12,6 +12,9 @@
 //!    there: one atomic store, and readers see the whole write. If no level comes to that, the
 //!    root word is that slot.
 //!
+//! A tree that nobody else can look at needs no copies: a write that stays within one leaf is made
+//! there ([`edit`]).
+//!
 //! ```text
 //!            [ . . . ]                  [ . . . ]          store here: one word
 //!             /  |  \                    /  |  \
@@ -27,10 +30,12 @@
 #![expect(unsafe_code, reason = "reads the tree as its only writer")]
 
 mod build;
+mod edit;
 mod plan;
 mod publish;
 
 use crate::config::Config;
+use crate::core_tree::CoreTree;
 use crate::entry::Entry;
 use crate::error::AllocError;
 use crate::link::{NodeRef, Root};
@@ -44,9 +49,31 @@ use plan::Plan;
 pub(crate) struct Writer<'w, E: Entry, C: Config> {
     pub(crate) root: &'w Root,
     pub(crate) nodes: &'w mut Nodes<E, C>,
+    /// Whether the tree is borrowed by `&mut` throughout `'w`, so that nobody reads it.
+    is_alone: bool,
 }
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
+    /// The writer of a tree that nobody else can look at.
+    #[inline]
+    pub(crate) fn alone(core: &'w mut CoreTree<E, C>) -> Self {
+        Self {
+            root: &core.root,
+            nodes: &mut core.nodes,
+            is_alone: true,
+        }
+    }
+
+    /// The writer of a tree that others may read meanwhile.
+    #[inline]
+    pub(crate) fn beside_readers(root: &'w Root, nodes: &'w mut Nodes<E, C>) -> Self {
+        Self {
+            root,
+            nodes,
+            is_alone: false,
+        }
+    }
+
     /// Puts `new` over `span` and publishes it. What it displaces is in the nodes' retired log.
     ///
     /// On an error the tree is as it was, and the caller still owns `new`.
@@ -56,12 +83,27 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         span: Span,
         new: Option<NonNull<()>>,
     ) -> Result<(), AllocError> {
-        self.nodes.reserve_logs(self.root.height())?;
         let new = new.map_or(ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: One writer; nodes are freed only after this function, see the header.
         let Some(top) = (unsafe { self.root.load::<C>() }) else {
             return self.fill_empty(span, new);
         };
+        if self.is_alone
+            && let Some(outcome) = self.edit(top, span, new)
+        {
+            return outcome;
+        }
+        self.rebuild_all(top, span, new)
+    }
+
+    /// Writes by new nodes and one store.
+    fn rebuild_all(
+        &mut self,
+        top: NodeRef<'w, C>,
+        span: Span,
+        new: *mut (),
+    ) -> Result<(), AllocError> {
+        self.nodes.reserve_logs(top.level() + 1)?;
         let mut plan = Plan::new();
         let span = plan.decide(top, span, new.is_null());
         if new.is_null() && plan.is_empty_already(span) {
@@ -90,6 +132,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if new.is_null() {
             return Ok(());
         }
+        self.nodes.reserve_logs(0)?;
         let mut items = Items::new();
         if let Some(before) = span.first.checked_sub(1) {
             items.push(Item::slot(ptr::null_mut(), before));

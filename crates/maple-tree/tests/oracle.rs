@@ -1,7 +1,9 @@
 //! The tree against a naive one: long random sequences, validated after every write.
 #![cfg(not(loom))]
 
-use maple_tree::{Fan, Gaps, MapleTree, NoGaps, Span, Tracked, TracksGaps, Untracked, WriteError};
+use maple_tree::{
+    Fan, Gaps, MapleTree, NoGaps, SharedMapleTree, Span, Tracked, TracksGaps, Untracked, WriteError,
+};
 use vmaple_model::random::SplitMix64;
 use vmaple_model::script::{Op, Script, Shape};
 use vmaple_model::tree::{Held, NaiveTree};
@@ -221,6 +223,50 @@ fn check_without_gaps<C: maple_tree::Config>(seed: u64) {
         compare_at(&tree, &naive, step as u64 % SPARSE.domain);
     }
     compare_all(&tree, &naive, 0);
+}
+
+/// The writes of a shared tree, which copy where one with a single owner edits in place.
+fn check_shared<C: TracksGaps>(seed: u64, shape: Shape, steps: usize) {
+    let tree = SharedMapleTree::<u32, C>::new();
+    let mut naive = NaiveTree::default();
+    for (step, op) in Script::new(seed, shape).take(steps).enumerate() {
+        let value = step as u32;
+        let mut writer = tree.write();
+        match op {
+            Op::Store { first, last } => {
+                writer.store(first..=last, value).expect("memory");
+                naive.store(first..=last, value);
+            }
+            Op::Insert { first, last } => {
+                let is_free = naive.occupant(first..=last).is_none();
+                assert_eq!(writer.insert(first..=last, value).is_ok(), is_free);
+                if is_free {
+                    naive.store(first..=last, value);
+                }
+            }
+            Op::Clear { first, last } => {
+                writer.clear(first..=last).expect("memory");
+                naive.clear(first..=last);
+            }
+            Op::Erase(index) => {
+                let erased = writer.erase(index).expect("memory");
+                let expected = naive.erase(index);
+                assert_eq!(erased, expected.map(|held| Span::new(held.0, held.1)));
+            }
+        }
+        assert_eq!(writer.validate(), Ok(()), "seed {seed} step {step} {op:x?}");
+        let entries = naive.entries();
+        assert!(writer.reader().iter().map(flat).eq(entries.iter().copied()));
+    }
+}
+
+#[test]
+fn shared_writes() {
+    for shape in [SPARSE, DENSE, WIDE] {
+        check_shared::<Fan<Tracked, 3, 3>>(11, shape, 1500);
+        check_shared::<Fan<Tracked, 4, 4>>(12, shape, 1500);
+        check_shared::<Gaps>(13, shape, 1500);
+    }
 }
 
 #[test]

@@ -146,31 +146,61 @@ fn contents<C: Config>(tree: &MapleTree<Counted, C>) -> Vec<(u64, u64)> {
         .collect()
 }
 
-fn check_failures<C: Config>(seed: u64) {
+/// The same operation on a tree that others may read: it never edits in place.
+fn apply_shared<C: Config>(tree: &SharedMapleTree<Counted, C>, op: Op, entry: &Counted) -> bool {
+    let mut writer = tree.write();
+    match op {
+        Op::Store { first, last } => writer.store(first..=last, Arc::clone(entry)).is_ok(),
+        Op::Insert { first, last } => !matches!(
+            writer.insert(first..=last, Arc::clone(entry)),
+            Err(error) if matches!(error.cause, maple_tree::WriteError::Alloc(_))
+        ),
+        Op::Clear { first, last } => writer.clear(first..=last).is_ok(),
+        Op::Erase(index) => writer.erase(index).is_ok(),
+    }
+}
+
+/// Whether the operation succeeds on a copy of `tree` after `nr_allowed` allocations; if not, the
+/// copy must hold what `tree` holds.
+fn try_on_copy<C: Config>(
+    tree: &MapleTree<Counted, C>,
+    (op, entry): (Op, &Counted),
+    nr_allowed: i64,
+    is_shared: bool,
+) -> bool {
+    // A copy has an empty pool: every node it needs is an allocation that can fail.
+    let mut copy = tree.duplicate().expect("memory");
+    let is_done = if is_shared {
+        let shared = SharedMapleTree::from(copy);
+        let is_done = with_failures(nr_allowed, || apply_shared(&shared, op, entry));
+        copy = shared.write().duplicate().expect("memory");
+        is_done
+    } else {
+        with_failures(nr_allowed, || apply(&mut copy, op, entry))
+    };
+    assert_eq!(copy.validate(), Ok(()), "{op:?} after {nr_allowed}");
+    if !is_done {
+        assert_eq!(contents(&copy), contents(tree), "{op:?} after {nr_allowed}");
+    }
+    is_done
+}
+
+/// Fails every allocation of every operation in turn; returns how many that were.
+fn check_failures<C: Config>(seed: u64, is_shared: bool) -> u64 {
     let mut tree = MapleTree::<Counted, C>::new();
     let entry = Arc::new(());
     let mut nr_failed = 0;
     for op in Script::new(seed, SHAPE).take(400) {
-        let before = contents(&tree);
-        for nr_allowed in 0.. {
-            // A copy has an empty pool: every node it needs is an allocation that can fail.
-            let mut copy = tree.duplicate().expect("memory");
-            let is_done = with_failures(nr_allowed, || apply(&mut copy, op, &entry));
-            assert_eq!(copy.validate(), Ok(()), "{op:?} after {nr_allowed}");
-            if is_done {
-                break;
-            }
+        let mut nr_allowed = 0;
+        while !try_on_copy(&tree, (op, &entry), nr_allowed, is_shared) {
+            nr_allowed += 1;
             nr_failed += 1;
-            assert_eq!(contents(&copy), before, "{op:?} after {nr_allowed}");
-            drop(copy);
-            assert_eq!(Arc::strong_count(&entry) - 1, before.len(), "{op:?}");
+            let nr_held = tree.iter().count();
+            assert_eq!(Arc::strong_count(&entry) - 1, nr_held, "{op:?}");
         }
         assert!(apply(&mut tree, op, &entry));
     }
-    assert!(
-        nr_failed > 800,
-        "the failures were not reached: {nr_failed}"
-    );
+    nr_failed
 }
 
 fn check_failed_copies<C: Config>(seed: u64) {
@@ -200,8 +230,11 @@ fn a_copy_that_fails_leaks_nothing() {
 
 #[test]
 fn a_failed_allocation_changes_nothing() {
-    check_failures::<Fan<Tracked, 3, 3>>(5);
-    check_failures::<Gaps>(6);
+    // The lower bounds say that the failures were reached: in place, few writes allocate.
+    assert!(check_failures::<Fan<Tracked, 3, 3>>(5, false) > 700);
+    assert!(check_failures::<Gaps>(6, false) > 150);
+    assert!(check_failures::<Fan<Tracked, 3, 3>>(5, true) > 1000);
+    assert!(check_failures::<Gaps>(6, true) > 800);
 }
 
 #[test]

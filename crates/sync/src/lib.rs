@@ -10,6 +10,7 @@
 //! | [`cell`] | [`cell::UnsafeCell`], whose every access a checker sees |
 //! | [`hint`] | [`hint::spin_loop`] |
 //! | [`wait`] | sleeping on a word: the [`wait::Wait`] trait and its two environments |
+//! | [`slots`] | moves within a slice of pointers that the caller owns alone |
 //! | [`mutex`] | a small mutex over [`wait::Wait`] |
 //!
 //! **Architecture Invariant:** a normal build depends on nothing, and on `std` only for waiting.
@@ -22,4 +23,5 @@ pub mod atomic;
 pub mod cell;
 pub mod hint;
 pub mod mutex;
+pub mod slots;
 pub mod wait;
