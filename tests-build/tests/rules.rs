@@ -6,7 +6,9 @@ const MESSAGES_OF: &str = "rustc 1.95.";
 
 #[test]
 fn rules_are_enforced_by_the_compiler() {
-    let version = std::process::Command::new("rustc").arg("--version").output();
+    let version = std::process::Command::new("rustc")
+        .arg("--version")
+        .output();
     let version = version.map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
     let cases = trybuild::TestCases::new();
     cases.pass("pass/*.rs");

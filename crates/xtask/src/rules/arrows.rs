@@ -23,7 +23,7 @@ const LAYERS: [&str; 6] = [
 ];
 
 /// What the crates beside the layers may use.
-const BESIDE: [(&str, &[&str]); 3] = [
+const BESIDE: [(&str, &[&str]); 4] = [
     (
         "vmaple-model",
         &["vmaple-sync", "vmaple-rcu", "maple-tree", "vmaple"],
@@ -38,6 +38,10 @@ const BESIDE: [(&str, &[&str]); 3] = [
             "vmaple-linux",
             "vmaple-model",
         ],
+    ),
+    (
+        "vmaple-tests-build",
+        &["vmaple-sync", "vmaple-rcu", "maple-tree", "vmaple"],
     ),
     ("xtask", &[]),
 ];
