@@ -32,10 +32,10 @@ impl Live<'_> {
         call: &Call,
         facts: &Facts,
     ) -> Result<Vec<AddrRange>, ObserverError> {
+        self.follow_stacks(who, call)?;
         if call.touches_whole_map() {
             return Ok(self.unfaulted(who));
         }
-        self.follow_stacks(who, call)?;
         let spans = self.spans(who, call, facts);
         Ok(self
             .mirror
@@ -82,7 +82,9 @@ impl Live<'_> {
         } else {
             Vec::new()
         };
-        if stacks.is_empty() {
+        if stacks.is_empty() && call.touches_whole_map() {
+            stacks = all_stacks(mm);
+        } else if stacks.is_empty() {
             for span in call.spans() {
                 stacks.append(&mut stacks_near(
                     mm,
