@@ -284,16 +284,19 @@ integer_entry! {
 }
 
 #[cfg(target_pointer_width = "64")]
+#[inline]
 fn nonzero(value: u64) -> NonZeroUsize {
     NonZeroUsize::new(value as usize).expect("made from a value that is not zero")
 }
 
 #[cfg(target_pointer_width = "64")]
+#[inline]
 fn nonzero_u64(word: NonZeroUsize) -> NonZeroU64 {
     NonZeroU64::new(word.get() as u64).expect("made from a value that is not zero")
 }
 
 #[cfg(target_pointer_width = "64")]
+#[inline]
 fn nonzero_u32(word: NonZeroUsize) -> NonZeroU32 {
     NonZeroU32::new(word.get() as u32).expect("made from a u32 that is not zero")
 }

@@ -7,7 +7,7 @@
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, first_of, search};
+use crate::node::{Node, SlotSet, first_of, len, occupied, search, slots_from, slots_to};
 use crate::span::Span;
 use vmaple_sync::atomic::Ordering;
 
@@ -48,18 +48,41 @@ impl Limits {
         (first >= gap.first).then_some(first)
     }
 
-    /// Whether a child may hold such a gap, by its hint.
-    fn may_be_below<C: Config>(&self, branch: BranchRef<'_, C>, slot: usize) -> bool {
-        // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the
-        // write that used the gap up. Loom has no witness, see there.
-        branch.node.gaps()[slot].load(Ordering::Acquire) > self.extra
+    /// The children that may hold such a gap, by their hints. No unused slot has one.
+    #[inline]
+    fn hopeful<C: Config>(&self, branch: BranchRef<'_, C>) -> SlotSet {
+        let gaps = branch.node.gaps().iter().enumerate();
+        gaps.fold(0, |set, (slot, gap)| {
+            // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees
+            // the write that used the gap up. Loom has no witness, see there.
+            set | u64::from(gap.load(Ordering::Acquire) > self.extra) << slot
+        })
+    }
+
+    /// The slots of a leaf that are long enough, used or not.
+    #[inline]
+    fn long_enough(&self, pivots: &[u64], bounds: Span) -> SlotSet {
+        let first = u64::from(pivots[0] - bounds.first >= self.extra);
+        let pairs = pivots.iter().zip(&pivots[1..]).enumerate();
+        pairs.fold(first, |set, (slot, (before, last))| {
+            let extra = last.wrapping_sub(before.wrapping_add(1));
+            set | u64::from(extra >= self.extra) << (slot + 1)
+        })
+    }
+
+    /// The empty slots of a leaf that are long enough.
+    #[inline]
+    fn candidates(&self, leaf: &impl Node, bounds: Span) -> SlotSet {
+        let pivots = leaf.pivots();
+        let used = slots_to(len(pivots, bounds.last) - 1);
+        self.long_enough(pivots, bounds) & used & !occupied(leaf.slots())
     }
 }
 
-/// A branch on the way, the next slot to look at, and the branch's bounds.
+/// A branch on the way, the children still to be looked at, and the branch's bounds.
 struct Rest<'g, C: Config> {
     branch: BranchRef<'g, C>,
-    slot: usize,
+    hopeful: SlotSet,
     bounds: Span,
 }
 
@@ -87,11 +110,14 @@ pub(crate) fn lowest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) -> 
                     return Some(found);
                 }
             }
-            Kind::Branch(branch) => way.push(Rest {
-                branch,
-                slot: search(branch.pivots(), limits.span.first.max(bounds.first)),
-                bounds,
-            }),
+            Kind::Branch(branch) => {
+                let from = search(branch.pivots(), limits.span.first.max(bounds.first));
+                way.push(Rest {
+                    branch,
+                    hopeful: limits.hopeful(branch) & slots_from(from),
+                    bounds,
+                });
+            }
         }
         (node, bounds) = next_child(&mut way, &limits)?;
     }
@@ -102,51 +128,37 @@ fn next_child<'g, C: Config>(
     way: &mut Way<'g, C>,
     limits: &Limits,
 ) -> Option<(NodeRef<'g, C>, Span)> {
-    while let Some(rest) = way.pop() {
+    loop {
+        let rest = way.last_mut()?;
+        if rest.hopeful == 0 {
+            way.pop();
+            continue;
+        }
+        let slot = rest.hopeful.trailing_zeros() as usize;
+        rest.hopeful &= rest.hopeful - 1;
         let pivots = rest.branch.pivots();
-        let mut first = first_of(pivots, rest.slot, rest.bounds.first);
-        for (slot, last) in pivots.iter().copied().enumerate().skip(rest.slot) {
-            if first > limits.span.last {
-                return None;
-            }
-            let is_end = last >= rest.bounds.last;
-            if limits.may_be_below(rest.branch, slot) {
-                if !is_end {
-                    way.push(Rest {
-                        slot: slot + 1,
-                        ..rest
-                    });
-                }
-                return Some((rest.branch.child(slot), Span::new(first, last)));
-            }
-            if is_end {
-                break;
-            }
-            first = last + 1;
+        let below = Span::new(first_of(pivots, slot, rest.bounds.first), pivots[slot]);
+        if below.first > limits.span.last {
+            return None;
+        }
+        return Some((rest.branch.child(slot), below));
+    }
+}
+
+#[inline]
+fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
+    let pivots = leaf.pivots();
+    let from = search(pivots, limits.span.first.max(bounds.first));
+    let mut rest = limits.candidates(leaf, bounds) & slots_from(from);
+    while rest != 0 {
+        let slot = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        let gap = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+        if let Some(found) = limits.lowest_in(gap) {
+            return Some(found);
         }
     }
     None
-}
-
-fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
-    let pivots = leaf.pivots();
-    let mut slot = search(pivots, limits.span.first.max(bounds.first));
-    let mut first = first_of(pivots, slot, bounds.first);
-    loop {
-        let last = pivots[slot];
-        // Acquire: pairs with the Release in `write::publish`. There is no witness: only whether
-        // the word is null matters, and nothing is read through it.
-        if leaf.slots()[slot].load(Ordering::Acquire).is_null()
-            && let Some(found) = limits.lowest_in(Span::new(first, last))
-        {
-            return Some(found);
-        }
-        if last >= bounds.last || last >= limits.span.last {
-            return None;
-        }
-        first = last + 1;
-        slot += 1;
-    }
 }
 
 /// The highest place.
@@ -163,11 +175,14 @@ pub(crate) fn highest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) ->
                     return Some(found);
                 }
             }
-            Kind::Branch(branch) => way.push(Rest {
-                branch,
-                slot: search(branch.pivots(), limits.span.last.min(bounds.last)),
-                bounds,
-            }),
+            Kind::Branch(branch) => {
+                let to = search(branch.pivots(), limits.span.last.min(bounds.last));
+                way.push(Rest {
+                    branch,
+                    hopeful: limits.hopeful(branch) & slots_to(to),
+                    bounds,
+                });
+            }
         }
         (node, bounds) = prev_child(&mut way, &limits)?;
     }
@@ -178,43 +193,33 @@ fn prev_child<'g, C: Config>(
     way: &mut Way<'g, C>,
     limits: &Limits,
 ) -> Option<(NodeRef<'g, C>, Span)> {
-    while let Some(rest) = way.pop() {
-        let pivots = rest.branch.pivots();
-        for slot in (0..=rest.slot).rev() {
-            let last = pivots[slot];
-            if last < limits.span.first {
-                return None;
-            }
-            if limits.may_be_below(rest.branch, slot) {
-                let first = first_of(pivots, slot, rest.bounds.first);
-                if slot > 0 {
-                    way.push(Rest {
-                        slot: slot - 1,
-                        ..rest
-                    });
-                }
-                return Some((rest.branch.child(slot), Span::new(first, last)));
-            }
-        }
-    }
-    None
-}
-
-fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
-    let pivots = leaf.pivots();
-    let top = search(pivots, limits.span.last.min(bounds.last));
-    for slot in (0..=top).rev() {
-        let last = pivots[slot];
-        if last < limits.span.first {
+    loop {
+        let rest = way.last_mut()?;
+        let Some(slot) = rest.hopeful.checked_ilog2() else {
+            way.pop();
+            continue;
+        };
+        rest.hopeful ^= 1 << slot;
+        let (pivots, slot) = (rest.branch.pivots(), slot as usize);
+        let below = Span::new(first_of(pivots, slot, rest.bounds.first), pivots[slot]);
+        if below.last < limits.span.first {
             return None;
         }
-        // Acquire: pairs with the Release in `write::publish`. There is no witness: only whether
-        // the word is null matters, and nothing is read through it.
-        if leaf.slots()[slot].load(Ordering::Acquire).is_null() {
-            let first = first_of(pivots, slot, bounds.first);
-            if let Some(found) = limits.highest_in(Span::new(first, last)) {
-                return Some(found);
-            }
+        return Some((rest.branch.child(slot), below));
+    }
+}
+
+#[inline]
+fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
+    let pivots = leaf.pivots();
+    let to = search(pivots, limits.span.last.min(bounds.last));
+    let mut rest = limits.candidates(leaf, bounds) & slots_to(to);
+    while let Some(slot) = rest.checked_ilog2() {
+        rest ^= 1 << slot;
+        let slot = slot as usize;
+        let gap = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+        if let Some(found) = limits.highest_in(gap) {
+            return Some(found);
         }
     }
     None

@@ -4,12 +4,15 @@
 //! stay readable until the read section ends, and what they lead to is the tree as it was then.
 //! So an iteration never goes backwards, never repeats, and never misses an entry that was there
 //! throughout; an entry stored or erased meanwhile may or may not be seen.
+//!
+//! Which slots are empty cannot be predicted, so a leaf's used slots are noted as a set of bits on
+//! entering it, and each is looked at again when its turn comes.
 
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, first_of, search};
+use crate::node::{Node, SlotSet, first_of, occupied, search, slots_from, slots_to};
 use crate::reader::Reader;
 use crate::span::Span;
 use core::fmt;
@@ -43,6 +46,14 @@ struct LeafAt<'g, C: Config> {
     bounds: Span,
 }
 
+impl<C: Config> Clone for LeafAt<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C: Config> Copy for LeafAt<'_, C> {}
+
 impl<'g, C: Config> Path<'g, C> {
     fn new() -> Self {
         Self {
@@ -70,6 +81,7 @@ impl<'g, C: Config> Path<'g, C> {
     }
 
     /// The leaf that begins at `first`, just after the current one.
+    #[inline(never)]
     fn next_leaf(&mut self, first: u64) -> Option<LeafAt<'g, C>> {
         loop {
             let turn = self.turns.pop()?;
@@ -80,6 +92,7 @@ impl<'g, C: Config> Path<'g, C> {
     }
 
     /// The leaf that ends at `last`, just before the current one.
+    #[inline(never)]
     fn prev_leaf(&mut self, last: u64) -> Option<LeafAt<'g, C>> {
         loop {
             let turn = self.turns.pop()?;
@@ -106,9 +119,8 @@ pub struct Iter<'g, E: Entry, C: Config> {
     reader: Reader<'g, E, C>,
     path: Path<'g, C>,
     leaf: Option<LeafAt<'g, C>>,
-    /// The next slot of the leaf, and its first index.
-    slot: usize,
-    first: u64,
+    /// The slots of the leaf that are still to be looked at.
+    rest: SlotSet,
     /// Entries that begin after this are not wanted.
     last: u64,
 }
@@ -120,18 +132,26 @@ impl<'g, E: Entry, C: Config> Iter<'g, E, C> {
             .top()
             .filter(|_| range.is_valid())
             .map(|top| path.descend(top, Span::ALL, range.first));
-        let (slot, first) = leaf.as_ref().map_or((0, 0), |at| {
-            let pivots = at.leaf.pivots();
-            let slot = search(pivots, range.first);
-            (slot, first_of(pivots, slot, at.bounds.first))
+        let rest = leaf.as_ref().map_or(0, |at| {
+            occupied(at.leaf.slots()) & slots_from(search(at.leaf.pivots(), range.first))
         });
         Self {
             reader,
             path,
             leaf,
-            slot,
-            first,
+            rest,
             last: range.last,
+        }
+    }
+
+    /// Goes on to the next leaf, if there is one that is wanted. Inlined, so that only the path
+    /// has to live in memory.
+    #[inline]
+    fn turn_leaf(&mut self) {
+        let last = self.leaf.take().map_or(u64::MAX, |at| at.bounds.last);
+        if last < self.last {
+            self.leaf = self.path.next_leaf(last + 1);
+            self.rest = self.leaf.as_ref().map_or(0, |at| occupied(at.leaf.slots()));
         }
     }
 }
@@ -143,27 +163,50 @@ impl<'g, E: Entry, C: Config> Iterator for Iter<'g, E, C> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let at = self.leaf.as_ref()?;
-            if self.first > self.last {
+            if self.rest == 0 {
+                self.turn_leaf();
+                continue;
+            }
+            let slot = self.rest.trailing_zeros() as usize;
+            self.rest &= self.rest - 1;
+            let pivots = at.leaf.pivots();
+            let span = Span::new(first_of(pivots, slot, at.bounds.first), pivots[slot]);
+            if span.first > self.last {
                 self.leaf = None;
                 return None;
             }
-            let span = Span::new(self.first, at.leaf.pivots()[self.slot]);
             // Acquire: pairs with the Release in `write::publish`.
             // Witness: `tests/loom.rs::exact_fit_then_load`.
-            let raw = at.leaf.slots()[self.slot].load(Ordering::Acquire);
-            self.slot += 1;
-            self.first = span.last.wrapping_add(1);
-            if span.last >= at.bounds.last {
-                self.slot = 0;
-                self.leaf = match self.first {
-                    0 => None,
-                    first => self.path.next_leaf(first),
-                };
-            }
+            let raw = at.leaf.slots()[slot].load(Ordering::Acquire);
             if let Some(entry) = self.reader.entry(raw) {
                 return Some((span, entry));
             }
         }
+    }
+
+    /// Leaf by leaf, with what belongs to a leaf in registers.
+    #[inline]
+    fn fold<T, F: FnMut(T, Self::Item) -> T>(mut self, init: T, mut each: F) -> T {
+        let mut folded = init;
+        while let Some(LeafAt { leaf, bounds }) = self.leaf {
+            let (pivots, slots) = (leaf.pivots(), leaf.slots());
+            let mut rest = self.rest;
+            while rest != 0 {
+                let slot = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+                if span.first > self.last {
+                    return folded;
+                }
+                // Acquire: pairs with the Release in `write::publish`.
+                // Witness: `tests/loom.rs::exact_fit_then_load`.
+                if let Some(entry) = self.reader.entry(slots[slot].load(Ordering::Acquire)) {
+                    folded = each(folded, (span, entry));
+                }
+            }
+            self.turn_leaf();
+        }
+        folded
     }
 }
 
@@ -172,7 +215,7 @@ impl<E: Entry, C: Config> FusedIterator for Iter<'_, E, C> {}
 impl<E: Entry, C: Config> fmt::Debug for Iter<'_, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Iter")
-            .field("first", &self.first)
+            .field("leaf", &self.leaf.as_ref().map(|at| at.bounds))
             .field("last", &self.last)
             .finish_non_exhaustive()
     }
@@ -183,22 +226,32 @@ pub struct IterRev<'g, E: Entry, C: Config> {
     reader: Reader<'g, E, C>,
     path: Path<'g, C>,
     leaf: Option<LeafAt<'g, C>>,
-    /// The next slot of the leaf.
-    slot: usize,
+    /// The slots of the leaf that are still to be looked at.
+    rest: SlotSet,
 }
 
 impl<'g, E: Entry, C: Config> IterRev<'g, E, C> {
     pub(crate) fn new(reader: Reader<'g, E, C>, index: u64) -> Self {
         let mut path = Path::new();
         let leaf = reader.top().map(|top| path.descend(top, Span::ALL, index));
-        let slot = leaf
-            .as_ref()
-            .map_or(0, |at| search(at.leaf.pivots(), index));
+        let rest = leaf.as_ref().map_or(0, |at| {
+            occupied(at.leaf.slots()) & slots_to(search(at.leaf.pivots(), index))
+        });
         Self {
             reader,
             path,
             leaf,
-            slot,
+            rest,
+        }
+    }
+
+    /// Goes on to the leaf before, if there is one.
+    #[inline]
+    fn turn_leaf(&mut self) {
+        let first = self.leaf.take().map_or(0, |at| at.bounds.first);
+        if let Some(last) = first.checked_sub(1) {
+            self.leaf = self.path.prev_leaf(last);
+            self.rest = self.leaf.as_ref().map_or(0, |at| occupied(at.leaf.slots()));
         }
     }
 }
@@ -210,24 +263,16 @@ impl<'g, E: Entry, C: Config> Iterator for IterRev<'g, E, C> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let at = self.leaf.as_ref()?;
-            let pivots = at.leaf.pivots();
-            let span = Span::new(
-                first_of(pivots, self.slot, at.bounds.first),
-                pivots[self.slot],
-            );
+            let Some(slot) = self.rest.checked_ilog2() else {
+                self.turn_leaf();
+                continue;
+            };
+            self.rest ^= 1 << slot;
+            let (pivots, slot) = (at.leaf.pivots(), slot as usize);
+            let span = Span::new(first_of(pivots, slot, at.bounds.first), pivots[slot]);
             // Acquire: pairs with the Release in `write::publish`.
             // Witness: `tests/loom.rs::exact_fit_then_load`.
-            let raw = at.leaf.slots()[self.slot].load(Ordering::Acquire);
-            if self.slot > 0 {
-                self.slot -= 1;
-            } else {
-                let before = span.first.checked_sub(1);
-                self.leaf = before.and_then(|last| self.path.prev_leaf(last));
-                self.slot = match (&self.leaf, before) {
-                    (Some(at), Some(last)) => search(at.leaf.pivots(), last),
-                    _ => 0,
-                };
-            }
+            let raw = at.leaf.slots()[slot].load(Ordering::Acquire);
             if let Some(entry) = self.reader.entry(raw) {
                 return Some((span, entry));
             }
@@ -240,7 +285,7 @@ impl<E: Entry, C: Config> FusedIterator for IterRev<'_, E, C> {}
 impl<E: Entry, C: Config> fmt::Debug for IterRev<'_, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IterRev")
-            .field("slot", &self.slot)
+            .field("leaf", &self.leaf.as_ref().map(|at| at.bounds))
             .finish_non_exhaustive()
     }
 }

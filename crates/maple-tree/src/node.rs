@@ -212,6 +212,32 @@ fn count_below(pivots: &[u64], index: u64) -> usize {
     pivots.iter().map(|pivot| usize::from(*pivot < index)).sum()
 }
 
+/// A set of slots: bit `i` is slot `i`.
+pub(crate) type SlotSet = u64;
+
+/// Every slot from `slot` on; none for one past the last possible slot.
+#[inline]
+pub(crate) fn slots_from(slot: usize) -> SlotSet {
+    u64::MAX.checked_shl(slot as u32).unwrap_or(0)
+}
+
+/// Every slot up to `slot`.
+#[inline]
+pub(crate) fn slots_to(slot: usize) -> SlotSet {
+    u64::MAX >> (63 - slot)
+}
+
+/// The slots that are not null: a guess that saves branches, to be confirmed by a load of the
+/// slot before what it holds is followed.
+#[inline]
+pub(crate) fn occupied(slots: &[Slot]) -> SlotSet {
+    slots.iter().enumerate().fold(0, |set, (slot, word)| {
+        // Relaxed: nothing is read through it.
+        let is_used = !word.load(Ordering::Relaxed).is_null();
+        set | u64::from(is_used) << slot
+    })
+}
+
 /// How many slots a node that ends at `max` uses.
 #[inline]
 pub(crate) fn len(pivots: &[u64], max: u64) -> usize {

@@ -108,6 +108,24 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         (span, self.entry(raw))
     }
 
+    /// The leaf at `index`, and its bounds.
+    #[inline]
+    fn leaf_at(self, index: u64) -> Option<(&'g C::Leaf, Span)> {
+        let mut node = self.top()?;
+        let mut bounds = Span::ALL;
+        loop {
+            match node.kind() {
+                Kind::Leaf(leaf) => return Some((leaf, bounds)),
+                Kind::Branch(branch) => {
+                    let (slot, child) = branch.descend(index);
+                    let pivots = branch.pivots();
+                    bounds = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+                    node = child;
+                }
+            }
+        }
+    }
+
     /// The slot at `index`: its bounds and its word.
     #[inline]
     pub(crate) fn walk(self, index: u64) -> (Span, *mut ()) {
@@ -150,13 +168,27 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     #[doc(alias = "mas_find")]
     #[doc(alias = "mt_find")]
     #[doc(alias = "find_vma")]
-    pub fn find(self, mut index: u64) -> Option<(Span, E::Ref<'g>)> {
+    pub fn find(self, index: u64) -> Option<(Span, E::Ref<'g>)> {
+        let (mut leaf, mut bounds) = self.leaf_at(index)?;
+        let mut slot = search(leaf.pivots(), index);
         loop {
-            let (span, raw) = self.walk(index);
-            if let Some(entry) = self.entry(raw) {
+            let pivots = leaf.pivots();
+            let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+            // Acquire: pairs with the Release in `write::publish`.
+            // Witness: `tests/loom.rs::exact_fit_then_load`.
+            if let Some(entry) = self.entry(leaf.slots()[slot].load(Ordering::Acquire)) {
                 return Some((span, entry));
             }
-            index = span.last.checked_add(1)?;
+            slot += 1;
+            if span.last >= bounds.last {
+                (leaf, bounds) = self.leaf_at(bounds.last.checked_add(1)?)?;
+                slot = 0;
+                // The leaf at that index may begin before it by now.
+                let next = span.last + 1;
+                if bounds.first < next {
+                    slot = search(leaf.pivots(), next);
+                }
+            }
         }
     }
 
