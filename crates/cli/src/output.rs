@@ -153,7 +153,7 @@ impl Audience for Teller {
 
     fn tick(&mut self, report: &Report) {
         if let Some(progress) = &mut self.progress {
-            progress.show(&report.total());
+            progress.show(report);
         }
     }
 }

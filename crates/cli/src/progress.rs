@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use nix::sys::termios::{self, LocalFlags};
-use vmaple_linux::report::ProcessReport;
+use vmaple_linux::report::Report;
 
 /// Runs shorter than this show none.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -31,12 +31,13 @@ impl Progress {
         })
     }
 
-    /// Draws the line anew.
-    pub(crate) fn show(&mut self, total: &ProcessReport) {
+    /// Draws the line anew, if it is time.
+    pub(crate) fn show(&mut self, report: &Report) {
         let recent = self.drawn.is_some_and(|drawn| drawn.elapsed() < EVERY);
         if recent || self.started.elapsed() < PATIENCE || !is_line_mode() {
             return;
         }
+        let total = report.total();
         let seconds = self.started.elapsed().as_secs();
         eprint!(
             "{ERASE}vmaple: {seconds} s, {} calls, {} VMAs at most, {} comparisons, {} differences",

@@ -52,33 +52,42 @@ pub struct ProcessReport {
 /// The whole result.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    processes: BTreeMap<i32, ProcessReport>,
-    /// Order in which processes first appeared.
-    order: Vec<i32>,
+    /// In the order in which they appeared.
+    processes: Vec<ProcessReport>,
+    /// Where those are that have not ended: numbers are used again.
+    alive: BTreeMap<i32, usize>,
 }
 
 impl Report {
-    /// The figures of process `pid`, made when first asked for.
+    /// The figures of the process that has number `pid` now, made when first asked for.
     pub fn process(&mut self, pid: i32) -> &mut ProcessReport {
-        self.processes.entry(pid).or_insert_with(|| {
-            self.order.push(pid);
-            ProcessReport {
+        let processes = &mut self.processes;
+        let index = *self.alive.entry(pid).or_insert_with(|| {
+            processes.push(ProcessReport {
                 pid,
                 ..ProcessReport::default()
-            }
-        })
+            });
+            processes.len() - 1
+        });
+        &mut self.processes[index]
+    }
+
+    /// Notes how the process that has number `pid` ended. The next with that number is another.
+    pub fn ended(&mut self, pid: i32, status: Status) {
+        self.process(pid).status = Some(status);
+        self.alive.remove(&pid);
     }
 
     /// All processes in the order in which they appeared.
     pub fn processes(&self) -> impl Iterator<Item = &ProcessReport> {
-        self.order.iter().filter_map(|pid| self.processes.get(pid))
+        self.processes.iter()
     }
 
     /// The sum over all processes; peaks are the highest of any one process.
     #[must_use]
     pub fn total(&self) -> ProcessReport {
         let mut total = ProcessReport::default();
-        for process in self.processes.values() {
+        for process in &self.processes {
             total.threads += process.threads;
             total.execs += process.execs;
             total.calls += process.calls;
@@ -130,6 +139,17 @@ fn bump(counts: &mut BTreeMap<String, u64>, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_used_again_is_another_process() {
+        let mut report = Report::default();
+        report.process(7).count_call("brk");
+        report.ended(7, Status::Exited(0));
+        report.process(7).count_call("mmap");
+        let calls: Vec<u64> = report.processes().map(|process| process.calls).collect();
+        assert_eq!(calls, [1, 1]);
+        assert_eq!(report.total().calls, 2);
+    }
 
     #[test]
     fn totals_add_up_and_peaks_do_not() {

@@ -154,7 +154,7 @@ impl Mirror {
                 Ok(Outcome::Agrees)
             }
             Event::Exit { pid, status } => {
-                self.report.process(*pid).status = Some(*status);
+                self.report.ended(*pid, *status);
                 Ok(Outcome::Agrees)
             }
         }
