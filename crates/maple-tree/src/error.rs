@@ -24,6 +24,12 @@ pub enum WriteError {
     InvertedRange,
     /// An insert met this entry's range.
     Occupied(Span),
+    /// No gap within the limits is long enough.
+    NoGap,
+    /// Room for no index at all was asked for.
+    ZeroSize,
+    /// The alignment is not a power of two.
+    BadAlignment,
 }
 
 impl fmt::Display for WriteError {
@@ -31,6 +37,9 @@ impl fmt::Display for WriteError {
         match self {
             Self::Alloc(error) => error.fmt(f),
             Self::InvertedRange => f.write_str("the range ends before it begins"),
+            Self::NoGap => f.write_str("no gap within the limits is long enough"),
+            Self::ZeroSize => f.write_str("a size of 0"),
+            Self::BadAlignment => f.write_str("the alignment is not a power of two"),
             Self::Occupied(span) => write!(f, "the range meets an entry at {span}"),
         }
     }

@@ -50,8 +50,11 @@ extern crate alloc;
 #[cfg(any(test, loom))]
 extern crate std;
 
+mod allocate;
+mod collect;
 mod config;
 mod core_tree;
+mod cursor;
 mod dump;
 mod entry;
 mod error;
@@ -68,7 +71,10 @@ mod tree;
 mod validate;
 mod write;
 
+pub use allocate::Room;
+pub use collect::IntoIter;
 pub use config::{Config, Fan, Gaps, NoGaps, Tracked, TracksGaps, Untracked};
+pub use cursor::{Cursor, Position};
 pub use dump::Dump;
 pub use entry::{ArcRef, Entry};
 pub use error::{AllocError, StoreError, WriteError};

@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::gap::{self, Limits};
 use crate::iter::{Iter, IterRev};
 use crate::link::{Kind, NodeRef, Root};
-use crate::node::{Node, first_of, search};
+use crate::node::{Node, Slot, first_of, search};
 use crate::span::Span;
 use core::fmt;
 use core::marker::PhantomData;
@@ -124,6 +124,15 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
                 }
             }
         }
+    }
+
+    /// The slot at `index` and its bounds, for an owner who takes the entry out.
+    pub(crate) fn slot_at(self, index: u64) -> Option<(Span, &'g Slot)> {
+        let (leaf, bounds) = self.leaf_at(index)?;
+        let pivots = leaf.pivots();
+        let slot = search(pivots, index);
+        let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+        Some((span, &leaf.slots()[slot]))
     }
 
     /// The slot at `index`: its bounds and its word.

@@ -11,9 +11,10 @@
     reason = "frees what a write displaced, after a grace period"
 )]
 
-use crate::config::Config;
+use crate::allocate::{Choice, Room};
 #[cfg(feature = "std")]
 use crate::config::Gaps;
+use crate::config::{Config, TracksGaps};
 use crate::core_tree::CoreTree;
 use crate::entry::Entry;
 use crate::error::{AllocError, StoreError, WriteError};
@@ -321,6 +322,26 @@ impl<E: Entry, C: Config, B: Backend, W: Wait> WriteGuard<'_, E, C, B, W> {
             unsafe { nodes.free(retired, ptr::null_mut()) };
         }
         limbo.look_at = BATCH;
+    }
+}
+
+impl<E: Entry, C: TracksGaps, B: Backend, W: Wait> WriteGuard<'_, E, C, B, W> {
+    /// See [`MapleTree::allocate_lowest`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn allocate_lowest(&mut self, room: Room, entry: E) -> Result<Span, StoreError<E>> {
+        self.run(|writer| writer.allocate(room, Choice::Lowest, entry))
+    }
+
+    /// See [`MapleTree::allocate_highest`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn allocate_highest(&mut self, room: Room, entry: E) -> Result<Span, StoreError<E>> {
+        self.run(|writer| writer.allocate(room, Choice::Highest, entry))
     }
 }
 

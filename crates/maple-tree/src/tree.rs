@@ -74,6 +74,14 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         Writer::alone(&mut self.core)
     }
 
+    /// Runs one write and frees what it displaces.
+    #[inline]
+    pub(crate) fn write<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
+        let outcome = write(&mut self.writer());
+        self.free_displaced(ptr::null_mut());
+        outcome
+    }
+
     /// Frees what the last write displaced, but for the word `spared`.
     #[inline]
     fn free_displaced(&mut self, spared: *mut ()) {
@@ -93,9 +101,8 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     #[doc(alias = "mtree_store_range")]
     #[doc(alias = "mas_store")]
     pub fn store(&mut self, range: impl Into<Span>, entry: E) -> Result<(), StoreError<E>> {
-        let outcome = self.writer().store(range.into(), entry);
-        self.free_displaced(ptr::null_mut());
-        outcome
+        let span = range.into();
+        self.write(|writer| writer.store(span, entry))
     }
 
     /// Stores `entry` over a range that is empty.
@@ -117,9 +124,8 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     /// ```
     #[doc(alias = "mtree_insert_range")]
     pub fn insert(&mut self, range: impl Into<Span>, entry: E) -> Result<(), StoreError<E>> {
-        let outcome = self.writer().insert(range.into(), entry);
-        self.free_displaced(ptr::null_mut());
-        outcome
+        let span = range.into();
+        self.write(|writer| writer.insert(span, entry))
     }
 
     /// Removes the entry at `index` with its whole range, and hands it back.
@@ -144,9 +150,8 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     ///
     /// For an inverted range, or without memory; the tree is unchanged.
     pub fn clear(&mut self, range: impl Into<Span>) -> Result<(), WriteError> {
-        let outcome = self.writer().clear(range.into());
-        self.free_displaced(ptr::null_mut());
-        outcome
+        let span = range.into();
+        self.write(|writer| writer.clear(span))
     }
 
     /// Removes everything; cannot fail.
