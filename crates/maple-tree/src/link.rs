@@ -161,6 +161,19 @@ impl<'g, C: Config> NodeRef<'g, C> {
         unsafe { self.node.cast::<C::Leaf>().as_mut() }
     }
 
+    /// The branch, for a writer whom nobody reads.
+    ///
+    /// # Safety
+    ///
+    /// This is a branch, and while the reference lives nobody else looks at it, nor is another
+    /// reference to it used.
+    #[inline]
+    pub(crate) unsafe fn branch_mut(self) -> &'g mut C::Branch {
+        debug_assert_ne!(self.level, 0);
+        // SAFETY: By the type's invariant a live branch, and by the contract above unshared.
+        unsafe { self.node.cast::<C::Branch>().as_mut() }
+    }
+
     #[inline]
     pub(crate) fn pivots(self) -> &'g [u64] {
         match self.kind() {

@@ -31,6 +31,7 @@
 
 mod build;
 mod edit;
+mod overflow;
 mod plan;
 mod publish;
 

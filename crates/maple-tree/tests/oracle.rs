@@ -93,6 +93,11 @@ fn compare_all<C: maple_tree::Config>(tree: &MapleTree<u32, C>, naive: &NaiveTre
             .map(flat)
             .eq(within)
     );
+    let mut folded = Vec::new();
+    tree.range(index..=index.saturating_add(40))
+        .for_each(|found| folded.push(flat(found)));
+    let stepped = tree.range(index..=index.saturating_add(40)).map(flat);
+    assert!(stepped.eq(folded));
     assert_eq!(tree.is_empty(), entries.is_empty());
 }
 

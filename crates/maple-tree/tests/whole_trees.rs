@@ -202,6 +202,9 @@ fn impossible_rooms_are_refused_by_name() {
     let room = Room::new(11, 0..=9);
     assert!(tree.allocate_cyclic(room, &mut next, 1).is_err());
     assert_eq!(next, 5, "a refusal moves nothing");
+    let room = Room::new(5, 0..=9);
+    assert!(tree.allocate_cyclic(room, &mut next, 1).is_ok());
+    assert_eq!(next, 0, "the limits are used up");
 }
 
 #[test]

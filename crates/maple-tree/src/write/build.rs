@@ -95,7 +95,12 @@ impl Neighbours<'_> {
 
 /// How many slots each new node gets. Splits beside an end keep the far node full: ascending and
 /// descending stores leave full nodes behind.
-fn sizes<N: Node>(count: usize, nr_before: usize, nr_after: usize, is_last: bool) -> [usize; 3] {
+pub(super) fn sizes<N: Node>(
+    count: usize,
+    nr_before: usize,
+    nr_after: usize,
+    is_last: bool,
+) -> [usize; 3] {
     if count <= N::SLOTS {
         return [count, 0, 0];
     }

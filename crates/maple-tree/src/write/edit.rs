@@ -1,9 +1,10 @@
 //! Edit: a write that stays within one leaf of a tree that nobody reads, made in place.
 //!
 //! The leaf's tail moves up or down, the items go into the hole, and the gaps above follow: no
-//! node is allocated and none is retired. Whatever does not fit (the write spans leaves, the leaf
-//! overflows or keeps too little, an emptied range merges with one in the next leaf) is left to
-//! the general way, which builds new nodes.
+//! node is allocated and none is retired. A leaf without room shares with its neighbour or is split
+//! (`overflow`). What does not fit otherwise (the write spans leaves, the leaf keeps too little, an
+//! emptied range merges with one in the next leaf) is left to the general way, which builds new
+//! nodes.
 //!
 //! ```text
 //!   store [20, 24]      | 9 | 40 | max |                 | 9 | 19 | 24 | 40 | max |
@@ -30,9 +31,10 @@ use vmaple_sync::atomic::Ordering;
 use vmaple_sync::slots;
 
 /// A branch on the way to the leaf, and the slot taken.
-struct Turn<'w, C: Config> {
-    branch: BranchRef<'w, C>,
-    slot: usize,
+pub(super) struct Turn<'w, C: Config> {
+    pub(super) node: NodeRef<'w, C>,
+    pub(super) branch: BranchRef<'w, C>,
+    pub(super) slot: usize,
 }
 
 impl<C: Config> Clone for Turn<'_, C> {
@@ -43,20 +45,20 @@ impl<C: Config> Clone for Turn<'_, C> {
 
 impl<C: Config> Copy for Turn<'_, C> {}
 
-type Way<'w, C> = FixedVec<Turn<'w, C>, MAX_HEIGHT>;
+pub(super) type Way<'w, C> = FixedVec<Turn<'w, C>, MAX_HEIGHT>;
 
 /// The leaf of a write.
-struct LeafAt<'w, C: Config> {
-    node: NodeRef<'w, C>,
-    leaf: &'w C::Leaf,
-    bounds: Span,
+pub(super) struct LeafAt<'w, C: Config> {
+    pub(super) node: NodeRef<'w, C>,
+    pub(super) leaf: &'w C::Leaf,
+    pub(super) bounds: Span,
 }
 
 /// The slots that a write replaces.
-struct Cut {
-    from: usize,
+pub(super) struct Cut {
+    pub(super) from: usize,
     /// The last of them.
-    to: usize,
+    pub(super) to: usize,
     /// What is emptied or filled, widened for an erasure.
     span: Span,
     /// Where slot `from` begins.
@@ -75,7 +77,7 @@ fn walk<'w, C: Config>(way: &mut Way<'w, C>, top: NodeRef<'w, C>, index: u64) ->
             Kind::Branch(branch) => {
                 let pivots = branch.pivots();
                 let slot = search(pivots, index);
-                way.push(Turn { branch, slot });
+                way.push(Turn { node, branch, slot });
                 bounds = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
                 node = branch.child(slot);
             }
@@ -146,10 +148,12 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let nr_used = len(at.leaf.pivots(), at.bounds.last);
         let nr_left = nr_used + nr_new - nr_old;
         let is_last = at.bounds.last == u64::MAX;
-        let fits = nr_left <= C::Leaf::SLOTS && (nr_left >= C::Leaf::MIN || is_last);
         let may_be_empty = new.is_null() && nr_left == 1;
-        if !fits || may_be_empty {
+        if may_be_empty || (nr_left < C::Leaf::MIN && !is_last) {
             return None;
+        }
+        if nr_left > C::Leaf::SLOTS {
+            return self.overflow(&way, &at, &cut, new);
         }
         if new.is_null() && nr_old == 1 && nr_new == 1 && at.raw(cut.from).is_null() {
             return Some(Ok(()));
@@ -204,12 +208,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         cut: &Cut,
         new: *mut (),
     ) -> Result<(), AllocError> {
-        self.nodes.reserve_entries(cut.to - cut.from + 1)?;
-        let items = self.edit_items(at, cut, new)?;
+        let items = self.prepare(at, cut, new)?;
         self.retire_cut(at, cut);
         let gap = C::TRACKS_GAPS.then(|| {
             let removed = at.widest_empty(cut.from, cut.to, cut.first);
-            (removed, widest_item(&items, cut.first))
+            (removed, widest_empty_item(&items, cut.first))
         });
         let nr_used = len(at.leaf.pivots(), at.bounds.last);
         // SAFETY: The writer is alone, and `at.leaf` is not looked at until the edit is over.
@@ -219,6 +222,18 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             self.settle(way, at.node, at.bounds, removed, added);
         }
         Ok(())
+    }
+
+    /// Does what may fail: makes the items, and room in the log for what they displace.
+    #[inline]
+    pub(super) fn prepare(
+        &mut self,
+        at: &LeafAt<'w, C>,
+        cut: &Cut,
+        new: *mut (),
+    ) -> Result<Items, AllocError> {
+        self.nodes.reserve_entries(cut.to - cut.from + 1)?;
+        self.edit_items(at, cut, new)
     }
 
     /// What goes into the hole: left remainder, new entry, right remainder.
@@ -246,7 +261,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 
     /// Logs the entries of which nothing remains.
     #[inline]
-    fn retire_cut(&mut self, at: &LeafAt<'w, C>, cut: &Cut) {
+    pub(super) fn retire_cut(&mut self, at: &LeafAt<'w, C>, cut: &Cut) {
         if !core::mem::needs_drop::<E>() {
             return;
         }
@@ -285,22 +300,28 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let at = LeafAt { node, leaf, bounds };
             gap = at.widest_empty(0, len(leaf.pivots(), bounds.last) - 1, bounds.first);
         }
-        for turn in way.iter().rev() {
-            let gaps = turn.branch.node.gaps();
-            // Relaxed: as above.
-            if gaps[turn.slot].load(Ordering::Relaxed) == gap {
-                return;
-            }
-            // Relaxed: as above.
-            gaps[turn.slot].store(gap, Ordering::Relaxed);
-            gap = longest_gap(gaps, gaps.len());
+        settle_above(way, gap);
+    }
+}
+
+/// Notes in the branches from the last of `way` up that the longest gap below it is `gap`.
+#[inline]
+pub(super) fn settle_above<C: Config>(way: &[Turn<'_, C>], mut gap: u64) {
+    for turn in way.iter().rev() {
+        let gaps = turn.branch.node.gaps();
+        // Relaxed, here and below: nobody else looks.
+        if gaps[turn.slot].load(Ordering::Relaxed) == gap {
+            return;
         }
+        // Relaxed: as above.
+        gaps[turn.slot].store(gap, Ordering::Relaxed);
+        gap = longest_gap(gaps, gaps.len());
     }
 }
 
 /// The longest empty item; the first begins at `first`.
 #[inline]
-fn widest_item(items: &Items, mut first: u64) -> u64 {
+pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
     let mut widest = 0;
     for item in items.iter() {
         if item.raw.is_null() {
