@@ -1,16 +1,13 @@
 #!/usr/bin/env bash
-# The benchmarks, in release mode. --short only sees that each of them runs; its figures mean
+# The benchmarks, in release mode, beside the C peer and other crates; writes docs/benchmarks.md.
+# --short only runs each of them once at its small size and compares checksums; its figures mean
 # nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh
 
-arguments=()
+arguments=(--markdown docs/benchmarks.md)
 if is_short "$@"; then
-  arguments=(-- --short)
+  arguments=(--short)
 fi
-if [ ! -e crates/bench/src/main.rs ] && [ ! -d crates/bench/src/bin ]; then
-  skip "benchmarks: crates/bench has no program yet"
-  exit 0
-fi
-cargo run --release -p vmaple-bench "${arguments[@]}"
+cargo run --release -p vmaple-bench -- "${arguments[@]}"

@@ -1,6 +1,9 @@
 //! The two forms of the tree behind one face: with one owner, and shared.
+//!
+//! Reading methods include what a single read costs: the shared tree enters and leaves a read
+//! section in each. Writing methods of the shared tree take its lock each.
 
-use maple_tree::{Gaps, MapleTree, SharedMapleTree, Span};
+use maple_tree::{Config, MapleTree, SharedMapleTree, Span, TracksGaps};
 use std::num::NonZeroU64;
 
 /// An entry: the bits that the rows sum.
@@ -10,39 +13,50 @@ fn entry(word: u64) -> Entry {
     NonZeroU64::new(word).expect("tagged words are odd")
 }
 
-/// What the rows need from a tree. Reading methods include what a single read costs: the shared
-/// tree enters and leaves a read section in each.
+/// What the rows need from a tree.
 pub(crate) trait Subject {
-    /// What the row's name begins with.
-    const PREFIX: &'static str;
     fn new() -> Self;
     fn store(&mut self, span: Span, word: u64);
     fn clear(&mut self, span: Span);
     fn erase(&mut self, index: u64);
     fn load(&self, index: u64) -> u64;
+    /// The entry's word and the first index of its range.
+    fn walk(&self, index: u64) -> Option<(u64, u64)>;
     /// The entry at or after an index, and the index after its range.
     fn find(&self, index: u64) -> Option<(u64, u64)>;
-    /// The sum of `first * 3 + last * 5 + value * 7` over all entries.
-    fn sum(&self) -> u64;
-    fn lowest_gap(&self, size: u64, limits: Span) -> Option<u64>;
-    fn highest_gap(&self, size: u64, limits: Span) -> Option<u64>;
+    /// The number of entries, and the sum of `first * 3 + last * 5 + value * 7` over them.
+    fn sum(&self) -> (u64, u64);
+    /// The sum of the values in a range, ascending.
+    fn sum_values(&self, span: Span) -> u64;
+    /// The same over everything, descending.
+    fn sum_values_rev(&self) -> u64;
     fn bytes(&self) -> usize;
 }
 
-fn term(span: Span, entry: Entry) -> u64 {
-    span.first
-        .wrapping_mul(3)
-        .wrapping_add(span.last.wrapping_mul(5))
-        .wrapping_add((entry.get() >> 1).wrapping_mul(7))
+/// What the rows need from a tree that knows its gaps.
+pub(crate) trait GapSubject: Subject {
+    fn lowest_gap(&self, size: u64, limits: Span) -> Option<u64>;
+    fn highest_gap(&self, size: u64, limits: Span) -> Option<u64>;
+    /// Stores over the highest gap of a size; where that is.
+    fn allocate(&mut self, size: u64, limits: Span, word: u64) -> Option<u64>;
 }
 
-fn sum(entries: impl Iterator<Item = (Span, Entry)>) -> u64 {
-    entries.fold(0, |sum, (span, entry)| sum.wrapping_add(term(span, entry)))
+fn sum(entries: impl Iterator<Item = (Span, Entry)>) -> (u64, u64) {
+    entries.fold((0, 0), |(nr, sum), (span, entry)| {
+        let ends = span
+            .first
+            .wrapping_mul(3)
+            .wrapping_add(span.last.wrapping_mul(5));
+        let term = ends.wrapping_add((entry.get() >> 1).wrapping_mul(7));
+        (nr + 1, sum.wrapping_add(term))
+    })
 }
 
-impl Subject for MapleTree<Entry, Gaps> {
-    const PREFIX: &'static str = "owned";
+fn sum_values(entries: impl Iterator<Item = (Span, Entry)>) -> u64 {
+    entries.fold(0, |sum, (_, entry)| sum.wrapping_add(entry.get() >> 1))
+}
 
+impl<C: Config> Subject for MapleTree<Entry, C> {
     fn new() -> Self {
         Self::new()
     }
@@ -63,15 +77,34 @@ impl Subject for MapleTree<Entry, Gaps> {
         self.get(index).map_or(0, Entry::get)
     }
 
+    fn walk(&self, index: u64) -> Option<(u64, u64)> {
+        let (span, entry) = self.load(index)?;
+        Some((entry.get(), span.first))
+    }
+
     fn find(&self, index: u64) -> Option<(u64, u64)> {
         let (span, entry) = self.find(index)?;
         Some((entry.get(), span.last.wrapping_add(1)))
     }
 
-    fn sum(&self) -> u64 {
+    fn sum(&self) -> (u64, u64) {
         sum(self.iter())
     }
 
+    fn sum_values(&self, span: Span) -> u64 {
+        sum_values(self.range(span))
+    }
+
+    fn sum_values_rev(&self) -> u64 {
+        sum_values(self.iter_rev())
+    }
+
+    fn bytes(&self) -> usize {
+        self.census().bytes
+    }
+}
+
+impl<C: TracksGaps> GapSubject for MapleTree<Entry, C> {
     fn lowest_gap(&self, size: u64, limits: Span) -> Option<u64> {
         self.lowest_gap(size, 1, limits)
     }
@@ -80,14 +113,14 @@ impl Subject for MapleTree<Entry, Gaps> {
         self.highest_gap(size, 1, limits)
     }
 
-    fn bytes(&self) -> usize {
-        self.census().bytes
+    fn allocate(&mut self, size: u64, limits: Span, word: u64) -> Option<u64> {
+        let first = self.highest_gap(size, 1, limits)?;
+        Subject::store(self, Span::new(first, first + size - 1), word);
+        Some(first)
     }
 }
 
-impl Subject for SharedMapleTree<Entry, Gaps> {
-    const PREFIX: &'static str = "shared";
-
+impl<C: Config> Subject for SharedMapleTree<Entry, C> {
     fn new() -> Self {
         Self::new()
     }
@@ -109,17 +142,39 @@ impl Subject for SharedMapleTree<Entry, Gaps> {
         self.read(&section).get(index).map_or(0, Entry::get)
     }
 
+    fn walk(&self, index: u64) -> Option<(u64, u64)> {
+        let section = self.enter();
+        let (span, entry) = self.read(&section).load(index)?;
+        Some((entry.get(), span.first))
+    }
+
     fn find(&self, index: u64) -> Option<(u64, u64)> {
         let section = self.enter();
         let (span, entry) = self.read(&section).find(index)?;
         Some((entry.get(), span.last.wrapping_add(1)))
     }
 
-    fn sum(&self) -> u64 {
+    fn sum(&self) -> (u64, u64) {
         let section = self.enter();
         sum(self.read(&section).iter())
     }
 
+    fn sum_values(&self, span: Span) -> u64 {
+        let section = self.enter();
+        sum_values(self.read(&section).range(span))
+    }
+
+    fn sum_values_rev(&self) -> u64 {
+        let section = self.enter();
+        sum_values(self.read(&section).iter_rev())
+    }
+
+    fn bytes(&self) -> usize {
+        self.write().duplicate().expect("memory").census().bytes
+    }
+}
+
+impl<C: TracksGaps> GapSubject for SharedMapleTree<Entry, C> {
     fn lowest_gap(&self, size: u64, limits: Span) -> Option<u64> {
         let section = self.enter();
         self.read(&section).lowest_gap(size, 1, limits)
@@ -130,7 +185,11 @@ impl Subject for SharedMapleTree<Entry, Gaps> {
         self.read(&section).highest_gap(size, 1, limits)
     }
 
-    fn bytes(&self) -> usize {
-        self.write().duplicate().expect("memory").census().bytes
+    fn allocate(&mut self, size: u64, limits: Span, word: u64) -> Option<u64> {
+        let mut guard = self.write();
+        let first = guard.reader().highest_gap(size, 1, limits)?;
+        let span = Span::new(first, first + size - 1);
+        guard.store(span, entry(word)).expect("memory");
+        Some(first)
     }
 }

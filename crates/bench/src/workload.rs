@@ -7,6 +7,8 @@ use vmaple_model::random::SplitMix64;
 pub(crate) const PAGE: u64 = 4096;
 /// Where every layout begins.
 pub(crate) const BASE: u64 = 0x10000;
+/// How many queries a lookup row goes through in each pass.
+pub(crate) const NR_QUERIES: usize = 1 << 20;
 
 /// Ranges, ascending, and the index after the last.
 pub(crate) struct Layout {
@@ -65,13 +67,23 @@ impl Layout {
     }
 
     /// Random indices inside random ranges.
-    pub(crate) fn queries(&self, nr: usize) -> Vec<u64> {
+    pub(crate) fn queries(&self) -> Vec<u64> {
         let mut random = SplitMix64::new(1001);
-        (0..nr)
+        (0..NR_QUERIES)
             .map(|_| {
                 let span = self.spans[random.bounded(self.spans.len() as u64) as usize];
                 span.first + random.bounded(span.len_less_one() + 1)
             })
             .collect()
     }
+}
+
+/// The numbers below `nr` in a random order.
+pub(crate) fn shuffled(nr: usize) -> Vec<usize> {
+    let mut random = SplitMix64::new(7);
+    let mut order: Vec<usize> = (0..nr).collect();
+    for i in (1..nr).rev() {
+        order.swap(i, random.bounded(i as u64 + 1) as usize);
+    }
+    order
 }

@@ -1,0 +1,104 @@
+//! Rows on whole trees: build, iterate, duplicate.
+
+use super::{Row, built, memory_note, store_all};
+use crate::meter::{Meter, Sample};
+use crate::subject::{Entry, Subject};
+use crate::workload::{Layout, shuffled};
+use maple_tree::{Gaps, MapleTree};
+use std::hint::black_box;
+
+/// Builds trees; their drop is not measured. Our tree has one way to store: where the C tree
+/// keeps a state between ascending stores (`build_mas`), ours makes plain stores.
+pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
+    let layout = Layout::mappings(row.size);
+    let order = if row.is_random_order {
+        shuffled(row.size)
+    } else {
+        (0..row.size).collect()
+    };
+    let nr_builds = match row.size {
+        0..65_000 => 2000,
+        65_000..1_000_000 => 30,
+        _ => 3,
+    };
+    let mut meter = Meter::new();
+    let mut sum = 0;
+    let mut note = String::new();
+    for build in 0..nr_builds {
+        let mut tree = S::new();
+        meter.run(|| store_all(&mut tree, &layout, &order));
+        if build == nr_builds - 1 {
+            sum = tree.sum().1;
+            note = memory_note(&tree, row.size as u64);
+        }
+    }
+    meter.sample(row.name, (nr_builds * row.size) as u64, sum, note)
+}
+
+pub(super) fn iterate<S: Subject>(row: Row<'_>) -> Sample {
+    let layout = Layout::mappings(row.size);
+    let tree: S = built(&layout, row.is_random_order);
+    let nr_passes = 20_000_000 / row.size as u64;
+    black_box(tree.sum());
+    let mut meter = Meter::new();
+    let sum = meter
+        .run(|| (0..nr_passes).fold(0_u64, |sum, _| sum.wrapping_add(black_box(&tree).sum().1)));
+    let note = memory_note(&tree, row.size as u64);
+    meter.sample(row.name, nr_passes * row.size as u64, sum, note)
+}
+
+/// Walks to each entry from the top.
+pub(super) fn find_each<S: Subject>(row: Row<'_>) -> Sample {
+    let layout = Layout::mappings(row.size);
+    let tree: S = built(&layout, false);
+    let nr_passes = 20_000_000 / row.size as u64;
+    black_box(tree.sum());
+    let mut meter = Meter::new();
+    let sum = meter.run(|| {
+        let mut sum = 0_u64;
+        for _ in 0..nr_passes {
+            let mut at = black_box(0);
+            while let Some((word, next)) = tree.find(at) {
+                sum = sum.wrapping_add(word >> 1);
+                at = next;
+            }
+        }
+        sum
+    });
+    let note = memory_note(&tree, row.size as u64);
+    meter.sample(row.name, nr_passes * row.size as u64, sum, note)
+}
+
+/// Makes batches of copies, then drops them; the first batch only warms up.
+pub(super) fn duplicate(row: Row<'_>) -> Vec<Sample> {
+    let layout = Layout::mappings(row.size);
+    let tree: MapleTree<Entry, Gaps> = built(&layout, row.is_random_order);
+    let (nr_batches, nr_copies) = match row.size {
+        0..1000 => (20_000, 8),
+        1000..65_000 => (2000, 8),
+        _ => (200, 1),
+    };
+    let (mut making, mut ending) = (Meter::new(), Meter::new());
+    let mut copies = Vec::with_capacity(nr_copies);
+    let mut sum = 0;
+    for batch in 0..nr_batches {
+        let mut make = || copies.extend((0..nr_copies).map(|_| tree.duplicate().expect("memory")));
+        if batch == 0 {
+            make();
+            copies.clear();
+            continue;
+        }
+        making.run(make);
+        if batch == nr_batches - 1 {
+            sum = Subject::sum(&copies[0]).1;
+        }
+        ending.run(|| copies.clear());
+    }
+    let nr = ((nr_batches - 1) * nr_copies) as u64;
+    let note = memory_note(&tree, row.size as u64);
+    let name = format!("{}.destroy", row.name);
+    vec![
+        making.sample(row.name, nr, sum, note),
+        ending.sample(&name, nr, sum, String::new()),
+    ]
+}
