@@ -310,6 +310,10 @@ pub struct Facts {
     /// `UFFD_FEATURE_*` of the userfaultfd that a registration is made with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uffd_features: Option<u64>,
+    /// The error with which a driver or filesystem that decides by itself refused to map the
+    /// file: it comes where nothing else is wrong with the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<i32>,
     /// A value behind a pointer that the call returned through (`io_setup`'s context).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<u64>,

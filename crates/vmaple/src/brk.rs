@@ -111,7 +111,71 @@ impl Mm {
         self.enough_memory(pages)?;
         let pgoff = self.pages(more.start);
         let vma = Vma::new(more, flags, pgoff, Backing::Anonymous);
-        self.insert_merging(vma, Reach::LeftOnly);
+        // What ends where the heap begins is no part of it, even if it looks the same.
+        let heap = self.tree.ending_at(more.start);
+        let reach = match heap.filter(|below| below.end > self.areas.start_brk) {
+            Some(_) => Reach::LeftOnly,
+            None => Reach::Nowhere,
+        };
+        self.insert_merging(vma, reach);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use crate::{BrkArea, Mm, MmConfig, MmapArgs};
+
+    const HEAP: u64 = 0x5555_5555_b000;
+
+    /// A program's data, right up to where its heap will begin, as without randomisation.
+    fn data_and_no_heap() -> Mm {
+        let areas = BrkArea {
+            start_brk: HEAP,
+            brk: HEAP,
+            ..BrkArea::default()
+        };
+        let mut mm = Mm::seed(MmConfig::x86_64(), areas, [], None).unwrap();
+        map(&mut mm, HEAP - 0x2000, 0x2000);
+        mm
+    }
+
+    fn map(mm: &mut Mm, at: u64, len: u64) {
+        mm.mmap(&MmapArgs::anonymous(at, len, 3, 0x32)).unwrap();
+    }
+
+    fn ends(mm: &Mm) -> Vec<u64> {
+        mm.iter().map(|vma| vma.end - HEAP).collect()
+    }
+
+    /// Measured on Linux 6.18: the heap grows as one mapping, but does not begin as a part of
+    /// the data before it. A change of permissions there and back makes them one.
+    #[test]
+    fn a_heap_begins_on_its_own() {
+        let mut mm = data_and_no_heap();
+        mm.brk(HEAP + 0x3000);
+        assert_eq!(ends(&mm), [0, 0x3000]);
+        mm.brk(HEAP + 0x4000);
+        assert_eq!(ends(&mm), [0, 0x4000]);
+        mm.brk(HEAP);
+        mm.brk(HEAP + 0x1000);
+        assert_eq!(ends(&mm), [0, 0x1000]);
+        mm.mprotect(HEAP - 0x1000, 0x1000, 1).unwrap();
+        mm.mprotect(HEAP - 0x1000, 0x1000, 3).unwrap();
+        assert_eq!(ends(&mm), [0x1000]);
+    }
+
+    /// Measured on Linux 6.18: a mapping of the program's own that reaches across the
+    /// beginning of the heap goes on as heap.
+    #[test]
+    fn a_mapping_across_the_beginning_grows_with_the_heap() {
+        let mut mm = data_and_no_heap();
+        mm.brk(HEAP + 0x123);
+        mm.munmap(HEAP, 0x1000).unwrap();
+        map(&mut mm, HEAP - 0x1000, 0x2000);
+        mm.brk(HEAP + 0x3000);
+        assert_eq!(ends(&mm), [0x3000]);
     }
 }

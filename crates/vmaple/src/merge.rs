@@ -36,6 +36,8 @@ pub(crate) enum Reach {
     BothSides,
     /// To the left one only: the heap grows this way.
     LeftOnly,
+    /// To none: the heap begins this way.
+    Nowhere,
 }
 
 /// What becomes of a new range.
@@ -124,7 +126,7 @@ pub(crate) fn decide_new(
     if proposal.flags.intersects(VmFlags::SPECIAL) {
         return NewMerge::None;
     }
-    let left = prev.filter(|prev| fits_after(prev, proposal));
+    let left = prev.filter(|prev| reach != Reach::Nowhere && fits_after(prev, proposal));
     let right = next.filter(|next| reach == Reach::BothSides && fits_right(left, next, proposal));
     match (left, right) {
         (Some(_), Some(next)) if next.backing.closes() => NewMerge::Left,

@@ -1,6 +1,8 @@
 //! The command `vmaple`, run as a user runs it.
 
 mod behaviour;
+mod files_and_rights;
+mod odd_starts;
 mod own_programs;
 mod real_programs;
 mod replay;

@@ -95,12 +95,19 @@ impl Bench {
 
     /// Compiles `tests/programs/NAME.c` and gives the program's path.
     pub(crate) fn compile(&self, name: &str) -> String {
+        self.compile_with(name, &[])
+    }
+
+    /// The same with more options for the compiler.
+    pub(crate) fn compile_with(&self, name: &str, options: &[&str]) -> String {
         let source = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/programs")
             .join(format!("{name}.c"));
         let program = self.path(name);
         let status = Command::new("cc")
-            .args(["-O1", "-g", "-pthread", "-D_GNU_SOURCE", "-o"])
+            .args(["-O1", "-g", "-pthread", "-D_GNU_SOURCE"])
+            .args(options)
+            .arg("-o")
             .arg(&program)
             .arg(&source)
             .status()

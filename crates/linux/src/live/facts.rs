@@ -5,7 +5,7 @@
 //! first write, and whether two mappings merge depends on it). After the call: what the
 //! kernel itself made for the mapping, and what it drew at random.
 
-use vmaple::{AddrRange, MapFlags};
+use vmaple::{AddrRange, MapFlags, VmFlags};
 
 use super::concerned::whole_pages;
 
@@ -34,7 +34,7 @@ impl Live<'_> {
             limits: self.changed_limits(who),
             ..Facts::default()
         };
-        if asks_for_privileges(&call) {
+        if asks_for_privileges(&call) || self.locks_memory(who, &call) {
             facts.capabilities = self.changed_capabilities(who);
         }
         if matches!(call, Call::IoSetup { .. }) {
@@ -71,6 +71,7 @@ impl Live<'_> {
     pub(super) fn facts_after(&mut self, task: &Stopped<'_>, record: &mut CallRecord) {
         if record.ret < 0 {
             record.facts.out = None;
+            record.facts.refused = refusal(record);
             return;
         }
         let who = task.task();
@@ -104,6 +105,21 @@ impl Live<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Whether what the call maps is locked because of an earlier one (`mlockall` of the
+    /// future, a locked mapping that moves), so that the right to lock may decide.
+    fn locks_memory(&self, who: Task, call: &Call) -> bool {
+        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
+            return false;
+        };
+        match *call {
+            Call::Mmap { .. } | Call::Brk { .. } => mm.default_flags().contains(VmFlags::LOCKED),
+            Call::Mremap { addr, .. } => mm
+                .vma_at(addr)
+                .is_some_and(|vma| vma.flags.contains(VmFlags::LOCKED)),
+            _ => false,
         }
     }
 
@@ -253,6 +269,19 @@ fn has_driver(kind: FileKind) -> bool {
         kind,
         FileKind::CharDevice(_) | FileKind::BlockDevice(_) | FileKind::AnonymousInode
     )
+}
+
+/// The error with which the driver or the filesystem of a file may have refused to map it.
+fn refusal(record: &CallRecord) -> Option<i32> {
+    let file = record.facts.file.as_ref()?;
+    let errno = i32::try_from(-record.ret).ok()?;
+    let possible = match record.call {
+        Call::Mmap { .. } if has_driver(file.file.kind) => true,
+        // A filesystem either maps its files or does not: those of /proc and /sys for example.
+        Call::Mmap { .. } => errno == libc::ENODEV,
+        _ => false,
+    };
+    possible.then_some(errno)
 }
 
 /// `VmFlags` of the mapping that contains `at`.

@@ -215,9 +215,8 @@ impl Live<'_> {
         let machine = &self.machine;
         let personality = Personality::read(tid)?;
         let limits = limits(&Limits::read(tid)?);
-        let upwards = personality.compat_layout()
-            || machine.legacy_va_layout
-            || limits.stack_bytes == u64::MAX;
+        // An unlimited stack makes no difference any more: Linux 6.18 goes on placing downwards.
+        let upwards = personality.compat_layout() || machine.legacy_va_layout;
         let mut config = MmConfig::x86_64();
         config.page_size = machine.page_size;
         config.mmap_min_addr = machine.mmap_min_addr;
@@ -239,7 +238,11 @@ impl Live<'_> {
         config.limits = limits;
         config.capabilities = capabilities(&Status::read(tid)?);
         config.mmap_base = self.mmap_base(task, upwards)?;
-        config.legacy_base = config.legacy_base_of(config.mmap_base, limits.stack_bytes);
+        config.legacy_base = if upwards {
+            config.mmap_base
+        } else {
+            config.legacy_base_of(config.mmap_base, limits.stack_bytes)
+        };
         Ok(config)
     }
 

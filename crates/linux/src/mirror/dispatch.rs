@@ -14,7 +14,10 @@ type Given = Result<u64, CallError>;
 pub(super) fn call(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Outcome {
     let given = match &record.call {
         Call::Mmap { .. } => match mmap_args(&record.call, &record.facts, files) {
-            Some(args) => mm.mmap(&args),
+            Some(args) => match record.facts.refused {
+                Some(errno) => refused(mm, &args, errno),
+                None => mm.mmap(&args),
+            },
             None => return judged_by_kernel(record),
         },
         Call::Shmat { addr, flags, .. } => match &record.facts.created {
@@ -121,6 +124,13 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
 
 fn void(result: Result<(), CallError>) -> Given {
     result.map(|()| 0)
+}
+
+/// An `mmap` that the file's driver refused, if nothing else did before. It leaves no trace.
+fn refused(mm: &Mm, args: &MmapArgs, errno: i32) -> Given {
+    mm.clone().mmap(args)?;
+    let unknown = CallError::Unmodelled(vmaple::Unmodelled("an error of a driver"));
+    Err(Errno::from_raw(errno).map_or(unknown, CallError::Errno))
 }
 
 /// The arguments of an `mmap` that came back.

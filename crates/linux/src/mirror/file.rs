@@ -48,6 +48,7 @@ impl FileBook {
     /// The one object for the open description `facts.id`.
     pub(super) fn file(&mut self, facts: &MappedFileFacts) -> FileRef {
         if let Some(known) = self.files.get(&facts.id).and_then(Weak::upgrade) {
+            known.changing().seals = facts.file.seals;
             return known;
         }
         self.fresh(facts, None)
@@ -108,6 +109,7 @@ impl FileBook {
 struct Changing {
     name: FileName,
     bytes: u64,
+    seals: u32,
 }
 
 /// An open file description, known by its facts.
@@ -128,6 +130,7 @@ impl MirroredFile {
             changing: Mutex::new(Changing {
                 name: facts.file.name.clone(),
                 bytes: facts.file.size_bytes,
+                seals: facts.file.seals,
             }),
             facts: facts.clone(),
             zero,
@@ -203,7 +206,8 @@ impl MappedFile for MirroredFile {
     }
 
     fn seals(&self) -> MemfdSeals {
-        let has = |seal: libc::c_int| self.facts.file.seals & seal.cast_unsigned() != 0;
+        let seals = self.changing().seals;
+        let has = |seal: libc::c_int| seals & seal.cast_unsigned() != 0;
         MemfdSeals {
             write: has(libc::F_SEAL_WRITE),
             future_write: has(libc::F_SEAL_FUTURE_WRITE),

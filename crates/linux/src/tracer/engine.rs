@@ -97,8 +97,8 @@ impl<'o> Tracer<'o> {
             Err(End::Failed(error)) => return Err(error), // and drop kills the rest
         };
         self.kill_all();
-        if let Some(spawned) = self.starting.take() {
-            return Err(spawned.failure());
+        if let Some(error) = self.starting.take().and_then(Spawned::failure) {
+            return Err(error);
         }
         let killed = ExitStatus::Signaled {
             signal: libc::SIGKILL,

@@ -51,15 +51,15 @@ pub(super) struct Spawned {
 }
 
 impl Spawned {
-    /// Why the child ended before its exec.
-    pub(super) fn failure(mut self) -> Error {
+    /// Why the child ended before its exec was done. Nothing where it said nothing: the
+    /// kernel killed it for a program that cannot be loaded, or somebody else did.
+    pub(super) fn failure(mut self) -> Option<Error> {
         let mut report = [0; 5];
-        if self.failure.read_exact(&mut report).is_err() {
-            return Error::Os {
-                what: "the program's process ended before exec",
-                errno: Errno::ESRCH,
-            };
-        }
+        let told = self.failure.read_exact(&mut report).is_ok();
+        told.then(|| self.reported(report))
+    }
+
+    fn reported(self, report: [u8; 5]) -> Error {
         let [step, errno @ ..] = report;
         let errno = Errno::from_raw(i32::from_ne_bytes(errno));
         match step {

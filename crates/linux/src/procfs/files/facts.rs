@@ -61,7 +61,7 @@ pub enum FileKind {
     BlockDevice(DeviceNumber),
     /// A file of hugetlbfs, or a memfd with huge pages.
     Hugetlb,
-    /// eventfd, io_uring, perf event and so on; its driver decides.
+    /// eventfd, io_uring, perf event, the ring of `io_setup` and so on; its driver decides.
     AnonymousInode,
     /// Pipe, socket, symbolic link: cannot be mapped.
     Other,
@@ -106,6 +106,8 @@ fn is_zero(value: &u32) -> bool {
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
 const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
+/// The rings of `io_setup`, whose inodes have no type at all.
+const AIO_RING_MAGIC: u64 = 0xa10a_10a1;
 
 /// Filesystems whose `stat` gives the device and inode that maps prints.
 const STAT_AGREES: [u64; 12] = [
@@ -212,7 +214,7 @@ pub(super) fn is_writable(flags: OFlag) -> bool {
 fn kind_of(mode: u32, rdev: DeviceNumber, magic: u64) -> FileKind {
     const DEV_ZERO: DeviceNumber = DeviceNumber { major: 1, minor: 5 };
     match mode & libc::S_IFMT {
-        _ if magic == ANON_INODE_FS_MAGIC => FileKind::AnonymousInode,
+        _ if matches!(magic, ANON_INODE_FS_MAGIC | AIO_RING_MAGIC) => FileKind::AnonymousInode,
         libc::S_IFREG => match magic {
             TMPFS_MAGIC => FileKind::SharedMemory,
             HUGETLBFS_MAGIC => FileKind::Hugetlb,
