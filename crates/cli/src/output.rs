@@ -25,9 +25,15 @@ pub(crate) const DIFFERENT: u8 = 1;
 /// Differences shown in full; each further one is counted only.
 const MOST_SHOWN: u64 = 10;
 
+/// Says something on standard error. Where that is closed or full nobody hears it, and the
+/// program under observation is to go on all the same.
+pub(crate) fn say(text: std::fmt::Arguments<'_>) {
+    let _ = io::stderr().write_fmt(text);
+}
+
 /// One clear line, and the status for it.
 pub(crate) fn fail(status: u8, message: &str) -> ExitCode {
-    eprintln!("vmaple: {message}");
+    say(format_args!("vmaple: {message}\n"));
     ExitCode::from(status)
 }
 
@@ -127,28 +133,32 @@ impl Audience for Teller {
             return;
         }
         let after = call.map_or_else(|| "at its end".to_owned(), |call| format!("after {call}"));
-        eprintln!("vmaple: difference in process {pid} {after}");
+        say(format_args!(
+            "vmaple: difference in process {pid} {after}\n"
+        ));
         match what {
             Difference::Result(results) => {
                 let mirror = match results.mirror {
                     Ok(value) => format!("{value:#x}"),
                     Err(errno) => errno.to_string(),
                 };
-                eprintln!(
-                    "  - mirror returned {mirror}\n  + kernel returned {}",
+                say(format_args!(
+                    "  - mirror returned {mirror}\n  + kernel returned {}\n",
                     kernel(results.kernel)
-                );
+                ));
             }
-            Difference::Map(lines) => eprint!("{lines}"),
+            Difference::Map(lines) => say(format_args!("{lines}")),
         }
         if self.shown == MOST_SHOWN {
-            eprintln!("vmaple: further differences are counted, not shown");
+            say(format_args!(
+                "vmaple: further differences are counted, not shown\n"
+            ));
         }
     }
 
     fn notice(&mut self, pid: i32, text: &str) {
         self.finish();
-        eprintln!("vmaple: process {pid}: {text}");
+        say(format_args!("vmaple: process {pid}: {text}\n"));
     }
 
     fn tick(&mut self, report: &Report) {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::termios::{self, LocalFlags};
 use vmaple_linux::report::Report;
 
+use crate::output::say;
+
 /// Runs shorter than this show none.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is drawn.
@@ -39,10 +41,10 @@ impl Progress {
         }
         let total = report.total();
         let seconds = self.started.elapsed().as_secs();
-        eprint!(
+        say(format_args!(
             "{ERASE}vmaple: {seconds} s, {} calls, {} VMAs at most, {} comparisons, {} differences",
             total.calls, total.peak_vmas, total.comparisons, total.differences
-        );
+        ));
         self.drawn = Some(Instant::now());
         let _ = io::stderr().flush();
     }
@@ -50,7 +52,7 @@ impl Progress {
     /// Takes the line away.
     pub(crate) fn clear(&mut self) {
         if self.drawn.take().is_some() {
-            eprint!("{ERASE}");
+            say(format_args!("{ERASE}"));
         }
     }
 }

@@ -10,7 +10,7 @@ use vmaple_linux::report::Report;
 use vmaple_linux::trace_file::Reader;
 
 use crate::args::Replay;
-use crate::output::{DIFFERENT, Json, TROUBLE, Teller, fail};
+use crate::output::{DIFFERENT, Json, TROUBLE, Teller, fail, say};
 use crate::progress::Progress;
 use crate::table;
 
@@ -37,7 +37,7 @@ pub(crate) fn replay(args: &Replay) -> ExitCode {
         Err(message) => return fail(TROUBLE, &message),
     };
     if !args.output.quiet {
-        eprint!("{}", table::render(&replayed.report, 0));
+        say(format_args!("{}", table::render(&replayed.report, 0)));
     }
     if let Some(path) = &args.output.json {
         let (exit_status, signal) = match replayed.status {

@@ -8,7 +8,7 @@ use vmaple_linux::live::{self, Options, RunError};
 use vmaple_linux::tracer::{self, Command, ExitStatus};
 
 use crate::args::{Check, Run};
-use crate::output::{DIFFERENT, Json, NOT_EXECUTABLE, NOT_FOUND, TROUBLE, Teller, fail};
+use crate::output::{DIFFERENT, Json, NOT_EXECUTABLE, NOT_FOUND, TROUBLE, Teller, fail, say};
 use crate::progress::Progress;
 use crate::table;
 
@@ -43,8 +43,13 @@ pub(crate) fn run(args: &Run) -> ExitCode {
     if !args.output.quiet {
         let total = finished.report.total();
         let rate = total.calls as f64 / seconds;
-        eprint!("{}", table::render(&finished.report, finished.skipped));
-        eprintln!("{seconds:.2} s, {rate:.0} memory calls a second");
+        say(format_args!(
+            "{}",
+            table::render(&finished.report, finished.skipped)
+        ));
+        say(format_args!(
+            "{seconds:.2} s, {rate:.0} memory calls a second\n"
+        ));
     }
     let (exit_status, signal) = shell_status(finished.status);
     if let Some(path) = &args.output.json {

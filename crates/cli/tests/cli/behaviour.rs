@@ -151,3 +151,28 @@ fn fail_fast_ends_the_program() {
         "the program was stopped before it could say anything"
     );
 }
+
+/// Standard error that takes nothing is no reason to end, nor is a full disk one to say so
+/// more than once.
+#[test]
+fn nobody_listens() {
+    let full = || {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        full.expect("/dev/full")
+    };
+    let ran = vmaple()
+        .args(["run", "--", "echo", "out"])
+        .stderr(full())
+        .output()
+        .expect("vmaple starts");
+    assert_eq!(ran.status.code(), Some(0));
+    assert_eq!(ran.stdout, b"out\n");
+    let ran = vmaple()
+        .args(["run", "--record", "/dev/full", "--", "sh", "-c"])
+        .arg("ls / | cat > /dev/null; sleep 0.5; ls / > /dev/null")
+        .output()
+        .expect("vmaple starts");
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(125), "{told}");
+    assert_eq!(told.matches("/dev/full").count(), 1, "{told}");
+}

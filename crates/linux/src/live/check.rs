@@ -183,7 +183,8 @@ impl Live<'_> {
         };
         let is_open = |start: u64| {
             let holds = |mapping: &&MappingFlags| (mapping.start..mapping.end).contains(&start);
-            let flags = kernel.iter().find(holds);
+            let at = kernel.partition_point(|mapping| mapping.end <= start);
+            let flags = kernel.get(at).filter(holds);
             flags.is_some_and(|mapping| ["um", "uw", "ui"].iter().any(|word| mapping.has(word)))
         };
         let mut closed: Vec<u64> = registered.iter().map(|&(_, context)| context).collect();

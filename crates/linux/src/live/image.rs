@@ -77,7 +77,9 @@ impl Live<'_> {
         let mut files = NewFiles::new();
         for line in text.lines() {
             let line = line?;
-            let flags = flags.iter().find(|flags| flags.start == line.start);
+            // Both lists ascend.
+            let at = flags.binary_search_by_key(&line.start, |flags| flags.start);
+            let flags = at.ok().map(|at| &flags[at]);
             vmas.push(self.image_vma(who, &line, flags, &mut files));
         }
         let program = std::fs::read_link(format!("/proc/{}/exe", who.tid))

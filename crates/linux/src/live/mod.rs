@@ -288,6 +288,12 @@ impl<'a> Live<'a> {
         Ok(())
     }
 
+    /// Writes out what there is of the trace. What cannot be written stays in the buffer: the
+    /// next event that does not fit, or the end of the run, says so once.
+    fn try_to_flush(&mut self) {
+        let _ = self.flush();
+    }
+
     fn flush(&mut self) -> Result<(), TraceError> {
         self.recorder.as_mut().map_or(Ok(()), Writer::flush)
     }
@@ -488,15 +494,11 @@ impl Observer for Live<'_> {
                 status,
             },
         );
-        if let Err(error) = self.flush() {
-            self.audience.notice(tgid.as_raw(), &error.to_string());
-        }
+        self.try_to_flush();
     }
 
     fn tick(&mut self) {
-        if let Err(error) = self.flush() {
-            self.audience.notice(0, &error.to_string());
-        }
+        self.try_to_flush();
         self.audience.tick(self.mirror.report());
     }
 }
