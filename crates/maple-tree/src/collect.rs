@@ -103,8 +103,10 @@ impl<E: Entry, C: Config> Iterator for IntoIter<E, C> {
             self.next = span.last.checked_add(1);
             // Relaxed: nobody else looks.
             if let Some(raw) = NonNull::new(slot.load(Ordering::Relaxed)) {
-                // Relaxed: as above.
-                slot.store(ptr::null_mut(), Ordering::Relaxed);
+                if !cfg!(planted = "taken_twice") {
+                    // Relaxed: as above.
+                    slot.store(ptr::null_mut(), Ordering::Relaxed);
+                }
                 // SAFETY: The tree owned the entry, and its slot does not hold it any more.
                 return Some((span, unsafe { E::from_raw(raw) }));
             }
@@ -183,7 +185,14 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
             if let Some(raw) = NonNull::new(raw) {
                 // SAFETY: This tree owns the entry in that slot.
                 let entry = unsafe { E::try_duplicate(raw) }?;
-                let moved = Span::new(span.first.max(index), span.last);
+                let moved = Span::new(
+                    if cfg!(planted = "cut_overlaps") {
+                        span.first
+                    } else {
+                        span.first.max(index)
+                    },
+                    span.last,
+                );
                 upper.store(moved, entry).map_err(|_| AllocError)?;
             }
             next = span.last.checked_add(1);

@@ -56,6 +56,7 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
 
     pub(crate) fn insert(&mut self, span: Span, entry: E) -> Result<(), StoreError<E>> {
         if span.is_valid()
+            && !cfg!(planted = "insert_overwrites")
             && let Some(occupant) = self.occupant(span)
         {
             let cause = WriteError::Occupied(occupant);

@@ -1,4 +1,4 @@
-//! The structure of a tree as text, one line per node and slot.
+//! The structure of a tree: as text, one line per node and slot, and as a graph.
 
 use crate::config::Config;
 use crate::entry::Entry;
@@ -77,6 +77,73 @@ fn write_node<C: Config>(
                 writeln!(f)?;
                 write_node(f, branch.child(slot), span, depth + 1)?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Displays a tree as a graph in Graphviz's language: one record per node, one field per slot.
+///
+/// # Examples
+///
+/// ```
+/// use maple_tree::MapleTree;
+///
+/// let tree: MapleTree<u32> = (0..40).map(|i| (i * 4..=i * 4 + 1, i as u32)).collect();
+/// let graph = tree.dump().graphviz().to_string();
+/// assert!(graph.starts_with("digraph maple_tree {") && graph.contains("n0:s1 -> n"), "{graph}");
+/// ```
+pub struct Graphviz<'g, E: Entry, C: Config>(Dump<'g, E, C>);
+
+impl<'g, E: Entry, C: Config> Dump<'g, E, C> {
+    /// The same as a graph, to be drawn by `dot`.
+    #[must_use]
+    pub fn graphviz(self) -> Graphviz<'g, E, C> {
+        Graphviz(self)
+    }
+}
+
+impl<E: Entry, C: Config> fmt::Debug for Graphviz<'_, E, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<E: Entry, C: Config> fmt::Display for Graphviz<'_, E, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "digraph maple_tree {{\n  node [shape=record];")?;
+        if let Some(top) = self.0.reader.top() {
+            draw_node(f, top, Span::ALL, &mut 0)?;
+        }
+        writeln!(f, "}}")
+    }
+}
+
+/// Draws a node and what is below it; `next` numbers the nodes in the order of drawing.
+fn draw_node<C: Config>(
+    f: &mut fmt::Formatter<'_>,
+    node: NodeRef<'_, C>,
+    bounds: Span,
+    next: &mut usize,
+) -> fmt::Result {
+    let number = *next;
+    *next += 1;
+    let pivots = node.pivots();
+    let nr_used = len(pivots, bounds.last);
+    write!(f, "  n{number} [label=\"")?;
+    for (slot, last) in pivots[..nr_used].iter().enumerate() {
+        // Relaxed: drawn, not followed.
+        let is_empty = node.slots()[slot].load(Ordering::Relaxed).is_null();
+        let separator = if slot == 0 { "" } else { "|" };
+        let mark = if is_empty { " -" } else { "" };
+        write!(f, "{separator}<s{slot}> {last:#x}{mark}")?;
+    }
+    writeln!(f, "\"];")?;
+    if let Kind::Branch(branch) = node.kind() {
+        for slot in 0..nr_used {
+            let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+            writeln!(f, "  n{number}:s{slot} -> n{next};")?;
+            draw_node(f, branch.child(slot), span, next)?;
         }
     }
     Ok(())

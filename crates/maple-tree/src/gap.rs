@@ -74,7 +74,11 @@ impl Limits {
     #[inline]
     fn candidates(&self, leaf: &impl Node, bounds: Span) -> SlotSet {
         let pivots = leaf.pivots();
-        let used = slots_to(len(pivots, bounds.last) - 1);
+        let used = if cfg!(planted = "gap_in_padding") {
+            SlotSet::MAX
+        } else {
+            slots_to(len(pivots, bounds.last) - 1)
+        };
         self.long_enough(pivots, bounds) & used & !occupied(leaf.slots())
     }
 }

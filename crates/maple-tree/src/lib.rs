@@ -35,14 +35,17 @@
 //!
 //! # Price
 //!
-//! A write builds new nodes for the path that changes and publishes them with one store, so it
-//! allocates (from a pool that it fills itself), and a shared tree keeps displaced nodes until
-//! readers have left. Memory is about 26 bytes per entry of a densely filled tree.
+//! A write to a [`MapleTree`] edits one leaf in place nearly always, and shares an overflowing leaf
+//! with its neighbour or splits it. A write to a [`SharedMapleTree`], and one that spans leaves,
+//! builds new nodes for what changes and publishes them with one store: it allocates (from a pool
+//! that it fills itself), and a shared tree keeps displaced nodes until readers have left. Memory
+//! is about 26 bytes per entry of a tree filled in ascending order, and 35 of one with a single
+//! owner filled in random order (gaps between half of the ranges counted in).
 //!
 //! # Limits
 //!
-//! 64-bit targets. A write uses about 8 KiB of stack, an iterator or gap search 2 KiB. No entry at more than one range, but a store into the middle of an entry
-//! duplicates it. `E::try_duplicate` and drops of entries are foreign code: if they panic, memory
+//! 64-bit targets. A write uses about 12 KiB of stack, an iterator or gap search 2 KiB. No entry at
+//! more than one range, but a store into the middle of an entry duplicates it. `E::try_duplicate` and drops of entries are foreign code: if they panic, memory
 //! may leak, and the tree stays valid.
 #![no_std]
 
@@ -75,7 +78,7 @@ pub use allocate::Room;
 pub use collect::IntoIter;
 pub use config::{Config, Fan, Gaps, NoGaps, Tracked, TracksGaps, Untracked};
 pub use cursor::{Cursor, Position};
-pub use dump::Dump;
+pub use dump::{Dump, Graphviz};
 pub use entry::{ArcRef, Entry};
 pub use error::{AllocError, StoreError, WriteError};
 pub use iter::{Iter, IterRev};

@@ -71,7 +71,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         Self {
             root,
             nodes,
-            is_alone: false,
+            is_alone: cfg!(planted = "edit_beside_readers"),
         }
     }
 
@@ -165,6 +165,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let mut raw = after.raw;
             if let Some(entry) = NonNull::new(raw)
                 && plan.splits_one_slot(span)
+                && !cfg!(planted = "no_duplicate")
             {
                 // SAFETY: The tree owns the entry in that slot.
                 raw = unsafe { E::try_duplicate(entry) }?.into_raw().as_ptr();

@@ -149,7 +149,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let nr_left = nr_used + nr_new - nr_old;
         let is_last = at.bounds.last == u64::MAX;
         let may_be_empty = new.is_null() && nr_left == 1;
-        if may_be_empty || (nr_left < C::Leaf::MIN && !is_last) {
+        if may_be_empty || (nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull"))
+        {
             return None;
         }
         if nr_left > C::Leaf::SLOTS {
@@ -170,7 +171,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             cut.span.first = cut.first;
         } else if cut.first == cut.span.first {
             if cut.from > 0 {
-                if at.raw(cut.from - 1).is_null() {
+                if at.raw(cut.from - 1).is_null() && !cfg!(planted = "edit_null_run") {
                     cut.from -= 1;
                     cut.first = first_of(pivots, cut.from, at.bounds.first);
                     cut.span.first = cut.first;
@@ -188,7 +189,10 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                     cut.last = pivots[cut.to];
                     cut.span.last = cut.last;
                 }
-            } else if cut.last < u64::MAX && self.is_empty_at(cut.last + 1) {
+            } else if cut.last < u64::MAX
+                && self.is_empty_at(cut.last + 1)
+                && !cfg!(planted = "edit_null_beside")
+            {
                 return None;
             }
         }
@@ -261,8 +265,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 
     /// Logs the entries of which nothing remains.
     #[inline]
-    pub(super) fn retire_cut(&mut self, at: &LeafAt<'w, C>, cut: &Cut) {
-        if !core::mem::needs_drop::<E>() {
+    fn retire_cut(&mut self, at: &LeafAt<'w, C>, cut: &Cut) {
+        if !core::mem::needs_drop::<E>() || cfg!(planted = "edit_leak") {
             return;
         }
         for slot in cut.from..=cut.to {
@@ -293,7 +297,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         // Relaxed, here and below: nobody else looks.
         let old = parent.branch.node.gaps()[parent.slot].load(Ordering::Relaxed);
         let mut gap = old.max(added);
-        if removed == old && added < old {
+        if removed == old && added < old && !cfg!(planted = "edit_gap") {
             let Kind::Leaf(leaf) = node.kind() else {
                 unreachable!("the way ends in a leaf")
             };

@@ -155,7 +155,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         } else {
             slots.len() / 2
         };
-        self.retire_cut(at, cut);
+        // Nothing dies: a write that adds slots leaves a rest of every entry it touches.
         spread(way, &pair, slots.split_at(nr_low));
         Ok(())
     }
@@ -212,11 +212,19 @@ fn spread<C: Config>(way: &Way<'_, C>, pair: &Pair<'_, C>, (low, high): (&[Item]
     if pair.is_right_new {
         insert_child(branch, slot, pair.right.as_ptr().as_ptr());
     }
-    branch.pivots_mut()[slot] = boundary;
+    if !cfg!(planted = "overflow_boundary") {
+        branch.pivots_mut()[slot] = boundary;
+    }
     if C::TRACKS_GAPS {
         let gaps = branch.gaps();
         // Relaxed: nobody else looks.
         gaps[slot].store(gap_low, Ordering::Relaxed);
+        let gap_high = if cfg!(planted = "split_gap") {
+            0
+        } else {
+            gap_high
+        };
+        // Relaxed: as above.
         gaps[slot + 1].store(gap_high, Ordering::Relaxed);
         settle_above(above, crate::node::longest_gap(gaps, gaps.len()));
     }

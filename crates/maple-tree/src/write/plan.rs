@@ -270,7 +270,8 @@ impl<'w, C: Config> Plan<'w, C> {
         for depth in self.join..=leaf {
             // At a leaf the edges' own slots die if nothing of them remains; above, those slots
             // hold the next edge, which is retired by itself.
-            let from_first = depth == leaf && before.span.first == span.first;
+            let from_first =
+                depth == leaf && before.span.first == span.first && !cfg!(planted = "plan_dying");
             let to_last = depth == leaf && after.span.last == span.last;
             let from = self.left[depth].slot + usize::from(!from_first);
             let to = self.right[depth].slot + usize::from(to_last);

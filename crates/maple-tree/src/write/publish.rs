@@ -45,10 +45,17 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 self.nodes.retire_entry(old);
             }
         }
+        let order = if cfg!(planted = "publish_relaxed") {
+            // Relaxed: the bug.
+            Ordering::Relaxed
+        } else {
+            // See below. Witness: as there.
+            Ordering::Release
+        };
         // Release: pairs with the Acquire in `BranchRef::child` and in the readers' loads of
         // entries. A reader who sees the word sees the nodes and the entry behind it.
         // Witness: `tests/loom.rs::replace_then_walk`, `exact_fit_then_load`.
-        slot.store(item.raw, Ordering::Release);
+        slot.store(item.raw, order);
         if let Some(top) = gaps_from {
             settle_gaps(plan, top, gap);
         }
