@@ -73,6 +73,8 @@ pub enum Event {
     Grew {
         /// Whose.
         space: SpaceId,
+        /// The process in which it was found.
+        pid: i32,
         /// The lowest address before.
         from: u64,
         /// The lowest address now.
@@ -89,6 +91,15 @@ pub enum Event {
         space: SpaceId,
         /// Which of the other states.
         other: usize,
+    },
+    /// From here on a process is not followed any more, for a reason with a name: a re-seed.
+    Unfollowed {
+        /// Whose.
+        space: SpaceId,
+        /// The process.
+        pid: i32,
+        /// Why.
+        why: String,
     },
     /// A userfaultfd was closed, which ended its registrations.
     UffdReleased {

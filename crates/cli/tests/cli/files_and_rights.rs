@@ -45,3 +45,32 @@ fn the_right_to_lock_given_up() {
     }
     is_mirrored("locked");
 }
+
+/// A replay comes to the same figures as the run.
+#[test]
+fn what_was_not_followed_is_in_the_trace() {
+    let bench = Bench::new();
+    let trace = bench.path("trace.jsonl");
+    let path = trace.to_str().expect("a plain path");
+    for (program, what) in [("files_and_rights", "narrow"), ("kitchen_sink", "")] {
+        let program = bench.compile(program);
+        let ran = bench.run(&["--record", path], &[&program, what]);
+        assert_eq!(ran.output.status.code(), Some(0), "{}", ran.stderr());
+        let replayed = bench.replay(&[], &trace);
+        for figure in [
+            "reseeds",
+            "stack_growths",
+            "calls",
+            "merges",
+            "splits",
+            "differences",
+        ] {
+            assert_eq!(
+                ran.number(figure),
+                replayed.number(figure),
+                "{figure}\n{}",
+                ran.stderr()
+            );
+        }
+    }
+}

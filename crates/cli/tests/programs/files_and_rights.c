@@ -2,6 +2,7 @@
  *   files_and_rights rings     the rings of io_setup, across a fork
  *   files_and_rights seals     a memfd sealed between two mappings of it
  *   files_and_rights refused   files whose driver or filesystem does not map them
+ *   files_and_rights narrow    a call by the 32-bit table, where the kernel has one
  *   files_and_rights locked    memory locked for the future, then the right to lock given up
  */
 #include "check.h"
@@ -74,10 +75,22 @@ static void locked(void)
     map_pages(3);
 }
 
+static void narrow(void)
+{
+#ifdef __x86_64__
+    const int getpid_there = 20;
+    int result;
+    map_pages(1);
+    __asm__ volatile("int $0x80" : "=a"(result) : "a"(getpid_there) : "memory");
+    map_pages(1);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 2);
     switch (argv[1][1]) {
+    case 'a': narrow(); break;
     case 'i': rings(); break;
     case 'e': argv[1][0] == 's' ? seals() : refused(); break;
     default: locked(); break;

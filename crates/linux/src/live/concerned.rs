@@ -130,16 +130,12 @@ impl Live<'_> {
             .collect();
         let grew = Event::Grew {
             space,
+            pid: who.tgid.as_raw(),
             from,
             to,
             faulted,
         };
-        if self.apply(&grew)? == crate::mirror::Outcome::Agrees {
-            self.mirror
-                .report_mut()
-                .process(who.tgid.as_raw())
-                .stack_growths += 1;
-        }
+        let _agrees = self.apply(&grew)?;
         Ok(())
     }
 

@@ -473,10 +473,12 @@ impl Observer for Live<'_> {
             space.mirrored = false;
         }
         let pid = who.tgid.as_raw();
-        self.mirror
-            .report_mut()
-            .process(pid)
-            .count_reseed("32-bit system calls");
+        let unfollowed = Event::Unfollowed {
+            space: SpaceId(who.mm.0),
+            pid,
+            why: "32-bit system calls".to_owned(),
+        };
+        let _agrees = self.apply(&unfollowed)?;
         self.audience
             .notice(pid, "not mirrored from here: it makes 32-bit system calls");
         Ok(Verdict::Continue)

@@ -118,16 +118,22 @@ impl Mirror {
             Event::Call(record) => self.call(record),
             Event::Grew {
                 space,
+                pid,
                 from,
                 to,
                 faulted,
             } => {
                 let grown = self.worlds(*space)?.grow(*from, *to, faulted);
+                self.report.process(*pid).stack_growths += u64::from(grown);
                 Ok(if grown {
                     Outcome::Agrees
                 } else {
                     Outcome::Unmodelled("stack growth".to_owned())
                 })
+            }
+            Event::Unfollowed { pid, why, .. } => {
+                self.report.process(*pid).count_reseed(why);
+                Ok(Outcome::Agrees)
             }
             Event::Order { space, other } => {
                 let known = self.worlds(*space)?.promote(*other);
