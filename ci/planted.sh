@@ -27,7 +27,7 @@ plant() {
     return 1
   fi
   printf 'caught    %-20s by %s: %s\n' "$1" "$2" \
-    "$({ grep -oE '^test .* FAILED|\(signal: [^)]*\)' "$log" || true; } | tr '\n' ' ')"
+    "$({ grep -oE "^thread '[^']+'|\(signal: [^)]*\)" "$log" || true; } | sort -u | tr '\n' ' ')"
 }
 
 nr_taken=0
