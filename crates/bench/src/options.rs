@@ -7,6 +7,7 @@ usage: bench [OPTION…] [PART-OF-A-ROW'S-NAME…]
 
   --short          each row once at its small size, without the C peer and native builds
   --repeats N      measure each row N times and take medians (default 5)
+  --up-to N        leave out rows with more than N ranges
   --no-c           leave out the C peer
   --no-native      leave out the builds for this machine's own processor
   --no-peers       leave out the other crates
@@ -31,6 +32,7 @@ pub(crate) enum Options {
 pub(crate) struct Plan {
     pub(crate) is_short: bool,
     pub(crate) repeats: usize,
+    pub(crate) up_to: usize,
     pub(crate) has_c: bool,
     pub(crate) has_native: bool,
     pub(crate) has_peers: bool,
@@ -44,6 +46,10 @@ pub(crate) struct Plan {
 impl Plan {
     /// Whether the caller asked for this row.
     pub(crate) fn wants(&self, row: &str) -> bool {
+        let size = row.split_once('/').and_then(|(_, size)| size.parse().ok());
+        if size.is_some_and(|size: usize| size > self.up_to) {
+            return false;
+        }
         self.wanted.is_empty() || self.wanted.iter().any(|part| row.contains(part.as_str()))
     }
 }
@@ -62,6 +68,7 @@ impl Options {
         }
         let mut plan = Plan {
             repeats: 5,
+            up_to: usize::MAX,
             has_c: true,
             has_native: true,
             has_peers: true,
@@ -79,12 +86,8 @@ impl Options {
                 "--no-peers" => plan.has_peers = false,
                 "--json" => plan.json = Some(value()?.into()),
                 "--markdown" => plan.markdown = Some(value()?.into()),
-                "--repeats" => {
-                    let text = value()?;
-                    let is_count = |count: &usize| *count > 0;
-                    let count = text.parse().ok().filter(is_count);
-                    plan.repeats = count.ok_or(format!("{text} is no number of repeats"))?;
-                }
+                "--repeats" => plan.repeats = count(&value()?)?,
+                "--up-to" => plan.up_to = count(&value()?)?,
                 unknown if unknown.starts_with('-') => {
                     return Err(format!("unknown option {unknown}"));
                 }
@@ -98,6 +101,12 @@ impl Options {
         }
         Ok(Self::All(plan))
     }
+}
+
+/// A number that is not 0.
+fn count(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|count| *count > 0);
+    number.ok_or(format!("{text} is no number above 0"))
 }
 
 #[cfg(test)]
@@ -124,6 +133,7 @@ mod tests {
     fn what_is_wrong_is_refused() {
         assert!(parse("--repeats 0").is_err());
         assert!(parse("--json").is_err());
+        assert!(parse("--up-to many").is_err());
         assert!(parse("--fast").is_err());
     }
 }

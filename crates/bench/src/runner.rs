@@ -81,8 +81,7 @@ fn measure_peers(plan: &Plan, programs: &Programs, results: &mut Results) {
         .into_iter()
         .chain(reclaim::rows());
     for (row, sides) in rows {
-        let is_wanted = |side: &&&str| plan.wants(&row) || plan.wants(side);
-        let wanted = sides.iter().filter(is_wanted);
+        let wanted = sides.iter().filter(|_| plan.wants(&row));
         let sides: Vec<Side> = wanted
             .filter_map(|side| ours(programs, plan, side, &row, target))
             .collect();
