@@ -38,13 +38,16 @@ pub(crate) fn measure_all(plan: &Plan) -> Results {
             return results;
         }
     };
-    let targets = [Target::Default, Target::Native];
+    let mut targets = vec![Target::Default];
+    if plan.has_native {
+        targets.push(Target::Native);
+    }
     for (row, checksum) in rows::ROWS {
         if !plan.wants(row) || plan.is_short && !rows::is_short(row) {
             continue;
         }
         let mut sides = Vec::new();
-        for target in targets {
+        for &target in &targets {
             if let Some(program) = programs.c(target) {
                 sides.push(Side {
                     name: "c".to_owned(),
