@@ -61,6 +61,11 @@ fn a_tree_of_forks_that_exec_themselves() {
 }
 
 #[test]
+fn processes_that_end_inside_their_threads_calls() {
+    is_mirrored("dies_busy", &["20"], 0);
+}
+
+#[test]
 fn mapped_files_renamed_and_unlinked() {
     is_mirrored("rename_unlink", &[], 0);
 }

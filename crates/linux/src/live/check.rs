@@ -34,9 +34,13 @@ impl Live<'_> {
                 .filter(|space| space.pending.is_empty())
             {
                 space.uncertain = None;
+                space.lost.clear();
             }
             return Ok(Verdict::Continue);
         };
+        if self.finish_a_lost_call(task)? {
+            return Ok(Verdict::Continue);
+        }
         let uncertain = self
             .spaces
             .get_mut(&who.mm)

@@ -16,6 +16,7 @@ mod concerned;
 mod decode;
 mod facts;
 mod image;
+mod lost;
 mod policy;
 mod races;
 mod space;
@@ -38,6 +39,7 @@ use crate::tracer::{
     self, Command, Decision, ExitStatus, ForkKind, MmId, Observer, RawCall, ShareKind, Stopped,
     Task, Verdict,
 };
+use lost::Lost;
 use policy::Policy;
 use space::Space;
 
@@ -393,7 +395,11 @@ impl Observer for Live<'_> {
 
     fn call_lost(&mut self, task: Task, _raw: &RawCall) {
         if let Some(space) = self.spaces.get_mut(&task.mm) {
-            space.pending.remove(&task.tid);
+            let pending = space.pending.remove(&task.tid);
+            space.lost.extend(pending.map(|pending| Lost {
+                caller: task,
+                pending,
+            }));
             space.uncertain = Some("a thread killed inside a memory call");
         }
     }

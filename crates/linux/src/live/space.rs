@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 use vmaple::AddrRange;
 
 use super::Pending;
+use super::lost::Lost;
 use crate::procfs::Error;
 use crate::procfs::machine::page_size;
 use crate::procfs::maps::MapsFile;
@@ -25,6 +26,8 @@ pub(super) struct Space {
     pub(super) uncertain: Option<&'static str>,
     /// Calls under way, by thread.
     pub(super) pending: HashMap<Pid, Pending>,
+    /// Calls whose callers were killed, since the last comparison.
+    pub(super) lost: Vec<Lost>,
     /// `/proc/PID/maps`, which goes on showing this address space whichever thread lives.
     pub(super) maps: Option<MapsFile>,
     scan: Option<AnonScan>,
@@ -43,6 +46,7 @@ impl Space {
             shared: false,
             uncertain: None,
             pending: HashMap::new(),
+            lost: Vec::new(),
             maps: unless_gone(MapsFile::open(task.tid))?,
             scan: unless_gone(AnonScan::open(task.tid, page_size()))?,
         })

@@ -195,6 +195,20 @@ impl Mirror {
         (outcome == Outcome::Agrees).then_some(mm)
     }
 
+    /// What the call of `record` would return if it were made now; none where only the kernel
+    /// can tell.
+    #[must_use]
+    pub fn foresee(&mut self, space: SpaceId, record: &CallRecord) -> Option<i64> {
+        let mut mm = self.space(space)?.clone();
+        match play(&mut mm, &mut self.files, record, &record.facts.faults) {
+            Outcome::Result(difference) => Some(match difference.mirror {
+                Ok(value) => value.cast_signed(),
+                Err(errno) => -i64::from(errno.as_raw()),
+            }),
+            _ => None,
+        }
+    }
+
     /// The figures so far.
     #[must_use]
     pub fn report(&self) -> &Report {
