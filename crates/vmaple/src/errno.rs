@@ -83,6 +83,8 @@ errnos! {
     EMFILE = 24,
     /// The file is busy (a swap file, an executing text).
     ETXTBSY = 26,
+    /// A file would be too large.
+    EFBIG = 27,
     /// No space left.
     ENOSPC = 28,
     /// Numerical result out of range.

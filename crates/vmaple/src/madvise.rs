@@ -163,6 +163,9 @@ impl Mm {
             };
         }
         check_advice(vma, advice)?;
+        if advice == Advice::Remove {
+            check_punched(vma, part, self.config.page_shift())?;
+        }
         if advice == Advice::GuardInstall {
             if vma.is_anonymous() {
                 self.note_faulted(part.start);
@@ -298,5 +301,18 @@ fn check_remove(vma: &Vma) -> Result<(), Errno> {
     match file.kind() {
         FileKind::Device { .. } | FileKind::DevZero => Err(Errno::EOPNOTSUPP),
         _ => Ok(()),
+    }
+}
+
+/// The hole must lie where the file could have bytes: an offset is a signed number.
+fn check_punched(vma: &Vma, part: AddrRange, page_shift: u32) -> Result<(), Errno> {
+    let offset = vma.pgoff_at(part.start, page_shift) << page_shift;
+    if offset > i64::MAX as u64 {
+        return Err(Errno::EINVAL);
+    }
+    let most = vma.backing.file().map_or(0, |file| file.max_len());
+    match offset.checked_add(part.len()) {
+        Some(end) if end <= most => Ok(()),
+        _ => Err(Errno::EFBIG),
     }
 }

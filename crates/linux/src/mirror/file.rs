@@ -198,6 +198,14 @@ impl MappedFile for MirroredFile {
         ALIGNING.contains(&self.facts.file.filesystem_magic)
     }
 
+    fn max_len(&self) -> u64 {
+        match self.kind() {
+            // A device has no bytes to count: any page number will do.
+            FileKind::DevZero | FileKind::Device { .. } => u64::MAX,
+            _ => i64::MAX.cast_unsigned(),
+        }
+    }
+
     fn len_hint(&self) -> Option<u64> {
         let sized = [files::FileKind::Regular, files::FileKind::SharedMemory];
         sized
