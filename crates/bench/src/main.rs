@@ -19,6 +19,7 @@ mod rows;
 mod runner;
 mod subject;
 mod variants;
+mod vma;
 mod workload;
 
 use options::Options;

@@ -5,7 +5,7 @@ use crate::options::Plan;
 use crate::results::Results;
 use crate::rows::{self, Form};
 use crate::variants::{Programs, Target};
-use crate::{peers, reclaim};
+use crate::{peers, reclaim, vma};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -24,6 +24,9 @@ pub(crate) fn measure_here(side: &str, row: &str, is_short: bool) -> Option<Vec<
     }
     if row.starts_with("rcu:") {
         return Some(vec![reclaim::run(side, row, is_short)?]);
+    }
+    if row.starts_with("vma:") {
+        return Some(vec![vma::run(side, row, is_short)?]);
     }
     Some(vec![peers::run(side, row, is_short)?])
 }
@@ -82,7 +85,8 @@ fn measure_peers(plan: &Plan, programs: &Programs, results: &mut Results) {
     };
     let rows = peers::rows(plan.is_short)
         .into_iter()
-        .chain(reclaim::rows());
+        .chain(reclaim::rows())
+        .chain(vma::rows(plan.is_short));
     for (row, sides) in rows {
         let wanted = sides.iter().filter(|_| plan.wants(&row));
         let sides: Vec<Side> = wanted

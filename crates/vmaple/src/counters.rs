@@ -1,5 +1,7 @@
 //! Sizes as `/proc/PID/status` shows them, and how often each decision was taken.
 
+use crate::merge::ExistingMerge;
+
 /// Sizes in pages, and counts of decisions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -51,6 +53,19 @@ pub struct MergeCounts {
 }
 
 impl MergeCounts {
+    /// One more merge of an existing range.
+    pub(crate) fn count(&mut self, case: ExistingMerge) {
+        let counter = match case {
+            ExistingMerge::None => return,
+            ExistingMerge::WholeBoth => &mut self.whole_both,
+            ExistingMerge::WholeLeft => &mut self.whole_left,
+            ExistingMerge::WholeRight => &mut self.whole_right,
+            ExistingMerge::PartLeft => &mut self.part_left,
+            ExistingMerge::PartRight => &mut self.part_right,
+        };
+        *counter += 1;
+    }
+
     /// All merges.
     #[must_use]
     pub const fn total(&self) -> u64 {

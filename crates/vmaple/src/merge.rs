@@ -167,6 +167,16 @@ pub(crate) fn decide_existing(
     }
 }
 
+/// What a VMA becomes that takes in a range, and maybe its other neighbour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Merged {
+    pub(crate) range: AddrRange,
+    /// Page number of the range's start.
+    pub(crate) pgoff: u64,
+    pub(crate) flags: VmFlags,
+    pub(crate) anon_vma: Option<AnonVma>,
+}
+
 /// `target` made to cover `range`, with what it gains from the others that go into it.
 ///
 /// `pgoff` is that of the range's start.
@@ -176,18 +186,17 @@ pub(crate) fn absorb(
     pgoff: u64,
     proposal: &Proposal<'_>,
     other: Option<&Vma>,
-) -> Vma {
-    let mut merged = target.clone();
-    merged.start = range.start;
-    merged.end = range.end;
-    merged.pgoff = pgoff;
-    merged.flags |= proposal.flags & STICKY;
-    merged.anon_vma = target.anon_vma.or(proposal.anon_vma);
-    if let Some(other) = other {
-        merged.flags |= other.flags & STICKY;
-        merged.anon_vma = target.anon_vma.or(other.anon_vma).or(proposal.anon_vma);
+) -> Merged {
+    let from_other = other.map_or(VmFlags::empty(), |other| other.flags);
+    Merged {
+        range,
+        pgoff,
+        flags: target.flags | ((proposal.flags | from_other) & STICKY),
+        anon_vma: target
+            .anon_vma
+            .or_else(|| other.and_then(|other| other.anon_vma))
+            .or(proposal.anon_vma),
     }
-    merged
 }
 
 /// Whether `neighbour` may share its anon_vma with `vma`, which has none yet.

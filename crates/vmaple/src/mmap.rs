@@ -8,6 +8,7 @@ use crate::file::{FileId, FileKind, FileRef, SharedZero};
 use crate::flags::{MapFlags, Prot, VmFlags};
 use crate::merge::Reach;
 use crate::mm::Mm;
+use crate::munmap::Occupancy;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
 use alloc::sync::Arc;
@@ -223,7 +224,7 @@ impl Mm {
         let addr = self.unmapped_area(&wish)?;
         let range = AddrRange::new(addr, addr + wish.len);
         let no_replace = wish.flags.contains(MapFlags::FIXED_NOREPLACE);
-        if no_replace && self.overlapping(range).next().is_some() {
+        if no_replace && self.tree.first_in(range).is_some() {
             return Err(Errno::EEXIST);
         }
         Ok(addr)
@@ -347,12 +348,14 @@ impl Mm {
         let range = AddrRange::new(plan.addr, plan.addr + plan.len);
         let pages = self.pages(plan.len);
         let mut flags = plan.flags;
-        self.isolate(range)?;
+        let occupancy = self.isolate(range)?;
         let (mut old_pages, mut old_committed) = (0, 0);
-        for old in self.overlapping(range) {
-            old_pages += self.pages(old.len());
-            if old.flags.contains(VmFlags::ACCOUNT) {
-                old_committed += self.pages(old.len());
+        if occupancy == Occupancy::Taken {
+            for old in self.overlapping(range) {
+                old_pages += self.pages(old.len());
+                if old.flags.contains(VmFlags::ACCOUNT) {
+                    old_committed += self.pages(old.len());
+                }
             }
         }
         if !self.may_expand(flags, pages - old_pages) {
@@ -362,7 +365,9 @@ impl Mm {
             self.enough_memory(pages.saturating_sub(old_committed))?;
             flags |= VmFlags::ACCOUNT;
         }
-        self.discard(range);
+        if occupancy == Occupancy::Taken {
+            self.take_out(range);
+        }
         self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);
         let mut vma = Vma::new(range, flags, plan.pgoff, backing);

@@ -5,7 +5,13 @@ use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::SplitLimit;
-use alloc::vec::Vec;
+
+/// Whether anything is mapped in a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Occupancy {
+    Free,
+    Taken,
+}
 
 impl Mm {
     /// Unmaps `len` bytes, rounded up to pages, from `addr`. Holes in the range are no error.
@@ -38,8 +44,9 @@ impl Mm {
 
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange) -> Result<(), Errno> {
-        self.isolate(range)?;
-        self.discard(range);
+        if self.isolate(range)? == Occupancy::Taken {
+            self.take_out(range);
+        }
         Ok(())
     }
 
@@ -48,35 +55,33 @@ impl Mm {
     /// # Errors
     /// As for `munmap`. Cuts made before the error stay.
     #[doc(alias = "vms_gather_munmap_vmas")]
-    pub(crate) fn isolate(&mut self, range: AddrRange) -> Result<(), Errno> {
-        let Some(first) = self.overlapping(range).next() else {
-            return Ok(());
+    pub(crate) fn isolate(&mut self, range: AddrRange) -> Result<Occupancy, Errno> {
+        let Some(first) = self.tree.first_in(range) else {
+            return Ok(Occupancy::Free);
         };
+        let (mut end, mut is_sealed) = (first.end, first.flags.contains(VmFlags::SEALED));
         if first.start < range.start {
             let is_hole = first.end > range.end;
             if is_hole && self.len() >= self.config.max_map_count {
                 return Err(Errno::ENOMEM);
             }
-            if first.flags.contains(VmFlags::SEALED) {
+            if is_sealed {
                 return Err(Errno::EPERM);
             }
             self.split(range.start, SplitLimit::Ignored)?;
         }
-        if self
-            .overlapping(range)
-            .any(|vma| vma.flags.contains(VmFlags::SEALED))
+        while end < range.end
+            && !is_sealed
+            && let Some(vma) = self.tree.first_in(AddrRange::new(end, range.end))
         {
+            (end, is_sealed) = (vma.end, vma.flags.contains(VmFlags::SEALED));
+        }
+        if is_sealed {
             return Err(Errno::EPERM);
         }
-        self.split(range.end, SplitLimit::Ignored)
-    }
-
-    /// Takes out the VMAs of an isolated range.
-    pub(crate) fn discard(&mut self, range: AddrRange) {
-        let starts: Vec<u64> = self.overlapping(range).map(|vma| vma.start).collect();
-        for start in starts {
-            self.take_out(start);
-            self.counters.removals += 1;
+        if end > range.end {
+            self.split(range.end, SplitLimit::Ignored)?;
         }
+        Ok(Occupancy::Taken)
     }
 }

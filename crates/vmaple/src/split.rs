@@ -2,28 +2,26 @@
 
 use crate::vma::Vma;
 
-/// The parts of `vma` below and above `addr`, which must lie inside it.
+/// The part of `vma` from `addr`, which must lie inside it, to its end.
 ///
-/// Both keep everything but the range; the upper part's offset moves on with it.
+/// It keeps everything but the range; its offset moves on.
 #[doc(alias = "__split_vma")]
-pub(crate) fn split_at(vma: &Vma, addr: u64, page_shift: u32) -> (Vma, Vma) {
+pub(crate) fn part_above(vma: &Vma, addr: u64, page_shift: u32) -> Vma {
     debug_assert!(vma.start < addr && addr < vma.end);
-    let mut below = vma.clone();
     let mut above = vma.clone();
-    below.end = addr;
     above.start = addr;
     above.pgoff = vma.pgoff_at(addr, page_shift);
-    (below, above)
+    above
 }
 
 #[cfg(test)]
 mod tests {
-    use super::split_at;
+    use super::part_above;
     use crate::{AddrRange, AnonVma, AnonVmaId, Backing, VmFlags, Vma};
 
     /// ```text
     /// AAAAAAAA      pgoff 5
-    /// BBAAAAAA      5, 7
+    ///   AAAAAA      7
     /// ```
     #[test]
     fn upper_part_moves_its_offset() {
@@ -33,12 +31,8 @@ mod tests {
             id: AnonVmaId(3),
             inherited: true,
         });
-        let (below, above) = split_at(&vma, 0x12000, 12);
-        assert_eq!((below.start, below.end, below.pgoff), (0x10000, 0x12000, 5));
+        let above = part_above(&vma, 0x12000, 12);
         assert_eq!((above.start, above.end, above.pgoff), (0x12000, 0x18000, 7));
-        assert_eq!(
-            (below.anon_vma, above.anon_vma),
-            (vma.anon_vma, vma.anon_vma)
-        );
+        assert_eq!(above.anon_vma, vma.anon_vma);
     }
 }

@@ -49,11 +49,8 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         self.check_growth(&vma, addr, pages)?;
-        let mut grown = self.vma_at(vma.start).cloned().unwrap_or(vma);
-        grown.start = addr;
-        grown.pgoff -= pages;
-        let range = grown.range();
-        self.put_back(grown.end - 1, grown);
+        let range = AddrRange::new(addr, vma.end);
+        self.expand(vma.start, range, |vma| vma.pgoff -= pages);
         Ok(range)
     }
 

@@ -2,12 +2,15 @@
 
 use crate::accounting::count_vma;
 use crate::addr::AddrRange;
+use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
-use crate::merge::{ExistingMerge, NewMerge, Proposal, Reach, absorb, decide_existing, decide_new};
+use crate::merge::{
+    ExistingMerge, Merged, NewMerge, Proposal, Reach, absorb, decide_existing, decide_new,
+};
 use crate::mm::Mm;
-use crate::split::split_at;
 use crate::vma::{UffdId, Vma};
+use crate::vma_tree::Moment;
 use alloc::sync::Arc;
 
 /// Whether cutting a VMA may exceed max_map_count.
@@ -46,35 +49,60 @@ impl Mm {
         count_vma(&mut self.counters, &vma, self.config.page_shift(), 1);
         self.tree.insert(vma);
         self.counters.inserts += 1;
-        self.counters.peak_vmas = self.counters.peak_vmas.max(self.tree.len());
+        self.note_number();
     }
 
-    /// Takes out the VMA that contains `addr`.
-    pub(crate) fn take_out(&mut self, addr: u64) -> Option<Vma> {
-        let vma = self.tree.remove(addr)?;
-        count_vma(&mut self.counters, &vma, self.config.page_shift(), -1);
-        Some(vma)
+    /// Takes out all VMAs of `range`; none may reach out of it.
+    pub(crate) fn take_out(&mut self, range: AddrRange) {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        self.tree.clear(range, |vma| {
+            count_vma(counters, vma, shift, -1);
+            counters.removals += 1;
+        });
     }
 
-    /// Puts `vma` in the place of the one that contains `addr`.
-    pub(crate) fn put_back(&mut self, addr: u64, vma: Vma) {
-        let shift = self.config.page_shift();
-        count_vma(&mut self.counters, &vma, shift, 1);
-        if let Some(old) = self.tree.at(addr) {
-            count_vma(&mut self.counters, old, shift, -1);
-        }
-        self.tree.replace(addr, vma);
+    /// Makes the VMA that contains `addr` cover all of `range`; see [`VmaTree::expand`].
+    ///
+    /// [`VmaTree::expand`]: crate::vma_tree::VmaTree::expand
+    pub(crate) fn expand(&mut self, addr: u64, range: AddrRange, change: impl FnOnce(&mut Vma)) {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        self.tree.expand(addr, range, shift, change, |vma, moment| {
+            let sign = match moment {
+                Moment::Before => -1,
+                Moment::After => 1,
+            };
+            count_vma(counters, vma, shift, sign);
+        });
+    }
+
+    /// Carries out a merge: the VMA that contains `addr` becomes `merged`.
+    fn become_merged(&mut self, addr: u64, merged: Merged) {
+        self.expand(addr, merged.range, |vma| {
+            vma.pgoff = merged.pgoff;
+            vma.flags = merged.flags;
+            vma.anon_vma = merged.anon_vma;
+        });
+    }
+
+    /// Changes properties of a whole VMA without looking at its neighbours.
+    fn change_whole(&mut self, addr: u64, change: impl FnOnce(&mut Vma)) {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        self.tree.update(addr, |vma| {
+            count_vma(counters, vma, shift, -1);
+            change(vma);
+            count_vma(counters, vma, shift, 1);
+        });
     }
 
     /// Changes the flags of a whole VMA without looking at its neighbours.
     pub(crate) fn set_flags(&mut self, addr: u64, flags: VmFlags) {
-        let shift = self.config.page_shift();
-        let counters = &mut self.counters;
-        self.tree.update(addr, |vma| {
-            count_vma(counters, vma, shift, -1);
-            vma.flags = flags;
-            count_vma(counters, vma, shift, 1);
-        });
+        self.change_whole(addr, |vma| vma.flags = flags);
+    }
+
+    /// Keeps the highest number of VMAs there has been.
+    fn note_number(&mut self) {
+        let Counters { peak_vmas, .. } = &mut self.counters;
+        *peak_vmas = self.tree.len().max(*peak_vmas);
     }
 
     /// Cuts the VMA that contains `addr` at `addr`.
@@ -91,11 +119,9 @@ impl Mm {
         if !vma.backing.may_split() {
             return Err(Errno::EINVAL);
         }
-        let (below, above) = split_at(vma, addr, self.config.page_shift());
-        self.tree.replace(below.start, below);
-        self.tree.insert(above);
+        self.tree.cut(addr, self.config.page_shift());
         self.counters.splits += 1;
-        self.counters.peak_vmas = self.counters.peak_vmas.max(self.tree.len());
+        self.note_number();
         Ok(())
     }
 
@@ -113,53 +139,33 @@ impl Mm {
             uffd: vma.uffd,
             page_shift: self.config.page_shift(),
         };
-        let prev = self.tree.ending_at(vma.start);
-        let next = self.tree.starting_at(vma.end);
-        let decision = decide_new(prev, next, &proposal, reach);
-        let merged = match (decision, prev, next) {
+        let (prev, next) = self.tree.neighbours(proposal.range);
+        let merges = &mut self.counters.merges;
+        let (target, merged) = match (decide_new(prev, next, &proposal, reach), prev, next) {
             (NewMerge::Both, Some(prev), Some(next)) => {
+                merges.new_both += 1;
                 let whole = AddrRange::new(prev.start, next.end);
-                absorb(prev, whole, prev.pgoff, &proposal, Some(next))
+                let merged = absorb(prev, whole, prev.pgoff, &proposal, Some(next));
+                (prev.start, merged)
             }
-            (NewMerge::Left, Some(prev), _) => absorb(
-                prev,
-                AddrRange::new(prev.start, vma.end),
-                prev.pgoff,
-                &proposal,
-                None,
-            ),
-            (NewMerge::Right, _, Some(next)) => absorb(
-                next,
-                AddrRange::new(vma.start, next.end),
-                vma.pgoff,
-                &proposal,
-                None,
-            ),
+            (NewMerge::Left, Some(prev), _) => {
+                merges.new_left += 1;
+                let range = AddrRange::new(prev.start, vma.end);
+                (prev.start, absorb(prev, range, prev.pgoff, &proposal, None))
+            }
+            (NewMerge::Right, _, Some(next)) => {
+                merges.new_right += 1;
+                let range = AddrRange::new(vma.start, next.end);
+                (next.start, absorb(next, range, vma.pgoff, &proposal, None))
+            }
             _ => {
                 let range = vma.range();
                 self.store_new(vma);
                 return range;
             }
         };
-        let merges = &mut self.counters.merges;
-        let target = match decision {
-            NewMerge::Both => {
-                merges.new_both += 1;
-                self.take_out(vma.end);
-                merged.start
-            }
-            NewMerge::Left => {
-                merges.new_left += 1;
-                merged.start
-            }
-            NewMerge::Right | NewMerge::None => {
-                merges.new_right += 1;
-                vma.end
-            }
-        };
-        let range = merged.range();
-        self.put_back(target, merged);
-        range
+        self.become_merged(target, merged);
+        merged.range
     }
 
     /// Gives the part `range` of `vma` new properties: merged with neighbours that fit, else cut
@@ -183,14 +189,10 @@ impl Mm {
         if range.end < vma.end {
             self.split(range.end, SplitLimit::Enforced)?;
         }
-        let shift = self.config.page_shift();
-        let counters = &mut self.counters;
-        self.tree.update(range.start, |vma| {
-            count_vma(counters, vma, shift, -1);
+        self.change_whole(range.start, |vma| {
             vma.flags = change.flags;
             vma.anon_name.clone_from(&change.anon_name);
             vma.uffd = change.uffd;
-            count_vma(counters, vma, shift, 1);
         });
         Ok(range)
     }
@@ -208,71 +210,30 @@ impl Mm {
             uffd: change.uffd,
             page_shift: shift,
         };
-        let prev = self.tree.ending_at(vma.start);
-        let next = self.tree.starting_at(vma.end);
+        let (at_start, at_end) = (range.start == vma.start, range.end == vma.end);
+        let prev = at_start.then(|| self.tree.ending_at(vma.start)).flatten();
+        let next = at_end.then(|| self.tree.starting_at(vma.end)).flatten();
         let decision = decide_existing(prev, vma, next, &proposal);
         let to = |start, end| AddrRange::new(start, end);
-        let merged = match (decision, prev, next) {
-            (ExistingMerge::WholeBoth, Some(prev), Some(next)) => absorb(
-                prev,
-                to(prev.start, next.end),
-                prev.pgoff,
-                &proposal,
-                Some(next),
-            ),
-            (ExistingMerge::WholeLeft | ExistingMerge::PartLeft, Some(prev), _) => {
-                absorb(prev, to(prev.start, range.end), prev.pgoff, &proposal, None)
+        let (target, merged) = match (decision, prev, next) {
+            (ExistingMerge::WholeBoth, Some(prev), Some(next)) => {
+                let whole = to(prev.start, next.end);
+                let merged = absorb(prev, whole, prev.pgoff, &proposal, Some(next));
+                (prev.start, merged)
             }
-            (ExistingMerge::WholeRight | ExistingMerge::PartRight, _, Some(next)) => absorb(
-                next,
-                to(range.start, next.end),
-                proposal.pgoff,
-                &proposal,
-                None,
-            ),
+            (ExistingMerge::WholeLeft | ExistingMerge::PartLeft, Some(prev), _) => {
+                let grown = to(prev.start, range.end);
+                (prev.start, absorb(prev, grown, prev.pgoff, &proposal, None))
+            }
+            (ExistingMerge::WholeRight | ExistingMerge::PartRight, _, Some(next)) => {
+                let grown = to(range.start, next.end);
+                let merged = absorb(next, grown, proposal.pgoff, &proposal, None);
+                (next.start, merged)
+            }
             _ => return None,
         };
-        self.apply_merge(vma, merged.clone(), decision);
-        Some(merged.range())
-    }
-
-    /// Carries out a decision about `middle`: `merged` takes the place of its target.
-    fn apply_merge(&mut self, middle: &Vma, merged: Vma, decision: ExistingMerge) {
-        let shift = self.config.page_shift();
-        let merges = &mut self.counters.merges;
-        match decision {
-            ExistingMerge::None => {}
-            ExistingMerge::WholeBoth => {
-                merges.whole_both += 1;
-                self.take_out(middle.start);
-                self.take_out(middle.end);
-                self.put_back(merged.start, merged);
-            }
-            ExistingMerge::WholeLeft => {
-                merges.whole_left += 1;
-                self.take_out(middle.start);
-                self.put_back(merged.start, merged);
-            }
-            ExistingMerge::WholeRight => {
-                merges.whole_right += 1;
-                self.take_out(middle.start);
-                self.put_back(middle.end, merged);
-            }
-            ExistingMerge::PartLeft => {
-                merges.part_left += 1;
-                let mut rest = middle.clone();
-                rest.start = merged.end;
-                rest.pgoff = middle.pgoff_at(merged.end, shift);
-                self.put_back(middle.start, rest);
-                self.put_back(merged.start, merged);
-            }
-            ExistingMerge::PartRight => {
-                merges.part_right += 1;
-                let mut rest = middle.clone();
-                rest.end = merged.start;
-                self.put_back(middle.start, rest);
-                self.put_back(middle.end, merged);
-            }
-        }
+        self.counters.merges.count(decision);
+        self.become_merged(target, merged);
+        Some(merged.range)
     }
 }

@@ -1,21 +1,31 @@
 //! The store of VMAs: the only file that knows the container, a maple tree.
 //!
-//! Every change of the set goes through [`VmaTree::insert`], [`VmaTree::remove`],
-//! [`VmaTree::replace`] and [`VmaTree::update`]. Running out of memory for nodes ends as running
-//! out of memory for any other allocation does.
+//! Every change of the set is one of [`insert`](VmaTree::insert), [`clear`](VmaTree::clear),
+//! [`cut`](VmaTree::cut), [`expand`](VmaTree::expand) and
+//! [`update`](VmaTree::update), each one store into the tree or none. Running out of memory for
+//! nodes ends as running out of memory for any other allocation does.
 
 use crate::addr::AddrRange;
+use crate::split::part_above;
 use crate::vma::Vma;
 use alloc::alloc::handle_alloc_error;
-use alloc::boxed::Box;
 use core::alloc::Layout;
 use maple_tree::{MapleTree, Span};
+use slab::Slab;
 
 /// VMAs in ascending order of address, none overlapping another.
 #[derive(Debug, Default)]
 pub(crate) struct VmaTree {
-    tree: MapleTree<Box<Vma>>,
-    len: usize,
+    /// Where in `vmas` the VMA of a range is.
+    tree: MapleTree<u32>,
+    vmas: Slab<Vma>,
+}
+
+/// Which moment of a change a VMA is shown at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Moment {
+    Before,
+    After,
 }
 
 /// The indices a range takes in the tree, where both ends count.
@@ -35,7 +45,7 @@ impl Clone for VmaTree {
         };
         VmaTree {
             tree,
-            len: self.len,
+            vmas: self.vmas.clone(),
         }
     }
 }
@@ -47,32 +57,77 @@ impl VmaTree {
 
     /// Number of VMAs.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.vmas.len()
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "what the tree names is in the slab"
+    )]
+    fn vma(&self, key: u32) -> &Vma {
+        &self.vmas[key as usize]
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "what the tree names is in the slab"
+    )]
+    fn vma_mut(&mut self, key: u32) -> &mut Vma {
+        &mut self.vmas[key as usize]
     }
 
     /// The VMA that contains `addr`, or the first one above it.
     pub(crate) fn find(&self, addr: u64) -> Option<&Vma> {
-        self.tree.find(addr).map(|(_, vma)| vma)
+        self.tree.find(addr).map(|(_, key)| self.vma(key))
     }
 
     /// The VMA that contains `addr`.
     pub(crate) fn at(&self, addr: u64) -> Option<&Vma> {
-        self.tree.get(addr)
+        self.tree.get(addr).map(|key| self.vma(key))
     }
 
     /// The last VMA that ends at or below `addr`.
     pub(crate) fn prev(&self, addr: u64) -> Option<&Vma> {
-        let (span, vma) = self.tree.find_rev(addr.checked_sub(1)?)?;
+        let (span, key) = self.tree.find_rev(addr.checked_sub(1)?)?;
         if span.last < addr {
-            return Some(vma);
+            return Some(self.vma(key));
         }
-        self.tree.prev(span).map(|(_, vma)| vma)
+        self.tree.prev(span).map(|(_, key)| self.vma(key))
     }
 
     /// The VMA that ends exactly at `addr`.
     pub(crate) fn ending_at(&self, addr: u64) -> Option<&Vma> {
-        let vma = self.tree.get(addr.checked_sub(1)?)?;
-        (vma.end == addr).then_some(vma)
+        self.at(addr.checked_sub(1)?).filter(|vma| vma.end == addr)
+    }
+
+    /// What is at `addr`: a VMA, or free addresses around it, maybe not all of them.
+    ///
+    /// If the free range does not begin at `addr`, nothing ends there; if it ends beyond some
+    /// address, nothing starts there.
+    pub(crate) fn place_at(&self, addr: u64) -> Result<&Vma, AddrRange> {
+        match self.tree.range_at(addr) {
+            (_, Some(key)) => Ok(self.vma(key)),
+            (gap, None) => Err(AddrRange::new(gap.first, gap.last.saturating_add(1))),
+        }
+    }
+
+    /// The VMAs that touch a free range below and above.
+    pub(crate) fn neighbours(&self, range: AddrRange) -> (Option<&Vma>, Option<&Vma>) {
+        let Err(gap) = self.place_at(range.start) else {
+            return (None, None);
+        };
+        let begins = gap.start == range.start;
+        let ends = gap.end <= range.end;
+        (
+            begins.then(|| self.ending_at(range.start)).flatten(),
+            ends.then(|| self.starting_at(range.end)).flatten(),
+        )
+    }
+
+    /// The first VMA that overlaps `range`.
+    pub(crate) fn first_in(&self, range: AddrRange) -> Option<&Vma> {
+        let (span, key) = self.tree.find(range.start)?;
+        (span.first < range.end).then(|| self.vma(key))
     }
 
     /// The VMA that starts exactly at `addr`.
@@ -82,56 +137,109 @@ impl VmaTree {
 
     /// All VMAs in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Vma> {
-        self.tree.iter().map(|(_, vma)| vma)
+        self.tree.iter().map(|(_, key)| self.vma(key))
     }
 
     /// The VMAs that overlap `range`, in ascending order.
     pub(crate) fn overlapping(&self, range: AddrRange) -> impl Iterator<Item = &Vma> {
-        let from = self.tree.iter_from(range.start).map(|(_, vma)| vma);
-        from.take_while(move |vma| vma.start < range.end)
+        let from = self.tree.iter_from(range.start);
+        from.take_while(move |(span, _)| span.first < range.end)
+            .map(|(_, key)| self.vma(key))
     }
 
     /// Puts in a VMA; its range must be free.
     pub(crate) fn insert(&mut self, vma: Vma) {
         debug_assert!(self.overlapping(vma.range()).next().is_none());
-        self.store(vma);
-        self.len += 1;
+        let range = vma.range();
+        let key = self.keep(vma);
+        self.store(range, key);
     }
 
-    /// Takes out the VMA that contains `addr`.
-    pub(crate) fn remove(&mut self, addr: u64) -> Option<Vma> {
-        let Ok(erased) = self.tree.erase(addr) else {
-            out_of_memory()
-        };
-        let (_, vma) = erased?;
-        self.len -= 1;
-        Some(*vma)
-    }
-
-    /// Puts `vma` in the place of the one that contains `addr`.
-    ///
-    /// The range may differ, but must not overlap a third VMA.
-    pub(crate) fn replace(&mut self, addr: u64, vma: Vma) {
-        let covers_old = self
-            .at(addr)
-            .is_some_and(|old| vma.start <= old.start && old.end <= vma.end);
-        if covers_old {
-            self.store(vma);
-        } else {
-            self.remove(addr);
-            self.insert(vma);
+    /// Takes out every VMA of `range`, after it was shown to `gone`; none may reach out of it.
+    pub(crate) fn clear(&mut self, range: AddrRange, mut gone: impl FnMut(&Vma)) {
+        let mut addr = range.start;
+        while addr < range.end
+            && let Some((span, key)) = self.tree.find(addr)
+            && span.first < range.end
+        {
+            debug_assert!(range.start <= span.first && span.last < range.end);
+            gone(&self.vmas.remove(key as usize));
+            addr = span.last + 1;
         }
+        if addr != range.start && self.tree.clear(span_of(range)).is_err() {
+            out_of_memory();
+        }
+    }
+
+    /// Cuts the VMA that contains `addr`, not as its first address, in two there.
+    pub(crate) fn cut(&mut self, addr: u64, page_shift: u32) {
+        let Some(key) = self.tree.get(addr) else {
+            return;
+        };
+        let below = self.vma_mut(key);
+        let above = part_above(below, addr, page_shift);
+        below.end = addr;
+        let range = above.range();
+        let key = self.keep(above);
+        self.store(range, key);
+    }
+
+    /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
+    ///
+    /// `range` contains the VMA. Other VMAs wholly in `range` go; one that reaches out of it
+    /// keeps what lies outside. Each VMA concerned is shown to `count` as it was before, and
+    /// again, if it stays, as it is after.
+    pub(crate) fn expand(
+        &mut self,
+        addr: u64,
+        range: AddrRange,
+        page_shift: u32,
+        change: impl FnOnce(&mut Vma),
+        mut count: impl FnMut(&Vma, Moment),
+    ) {
+        let Some(target) = self.tree.get(addr) else {
+            return;
+        };
+        let mut at = range.start;
+        while at < range.end
+            && let Some((span, key)) = self.tree.find(at)
+            && span.first < range.end
+        {
+            at = span.last + 1;
+            count(self.vma(key), Moment::Before);
+            if key == target {
+                continue;
+            }
+            if range.start <= span.first && span.last < range.end {
+                self.vmas.remove(key as usize);
+                continue;
+            }
+            let rest = self.vma_mut(key);
+            if span.first < range.start {
+                rest.end = range.start;
+            } else {
+                rest.pgoff = rest.pgoff_at(range.end, page_shift);
+                rest.start = range.end;
+            }
+            count(rest, Moment::After);
+        }
+        let vma = self.vma_mut(target);
+        debug_assert!(range.start <= vma.start && vma.end <= range.end);
+        (vma.start, vma.end) = (range.start, range.end);
+        change(vma);
+        count(vma, Moment::After);
+        self.store(range, target);
     }
 
     /// Changes the VMA that contains `addr` without moving it.
     pub(crate) fn update(&mut self, addr: u64, change: impl FnOnce(&mut Vma)) {
-        let Some(mut vma) = self.at(addr).cloned() else {
+        let Some(key) = self.tree.get(addr) else {
             return;
         };
+        let vma = self.vma_mut(key);
         let range = vma.range();
-        change(&mut vma);
+        change(vma);
         debug_assert_eq!(range, vma.range());
-        self.store(vma);
     }
 
     /// The highest address of a free range of `len` bytes within `low..high`.
@@ -146,13 +254,16 @@ impl VmaTree {
         self.tree.lowest_gap(len, 1, Span::new(low, last))
     }
 
-    /// Stores a VMA over its range.
-    fn store(&mut self, vma: Vma) {
-        if self
-            .tree
-            .store(span_of(vma.range()), Box::new(vma))
-            .is_err()
-        {
+    /// Room for a VMA.
+    fn keep(&mut self, vma: Vma) -> u32 {
+        match u32::try_from(self.vmas.insert(vma)) {
+            Ok(key) => key,
+            Err(_) => out_of_memory(),
+        }
+    }
+
+    fn store(&mut self, range: AddrRange, key: u32) {
+        if self.tree.store(span_of(range), key).is_err() {
             out_of_memory();
         }
     }

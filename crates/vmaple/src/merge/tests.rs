@@ -296,7 +296,7 @@ fn result_takes_over_anon_vma_and_sticky_flags() {
     let merged = absorb(&prev, whole, 0, &proposal(&middle, RW), Some(&next));
     assert_eq!(merged.anon_vma, next.anon_vma);
     assert_eq!(merged.flags, RW | VmFlags::MAYBE_GUARD);
-    assert_eq!((merged.range(), merged.pgoff), (whole, 0));
+    assert_eq!((merged.range, merged.pgoff), (whole, 0));
     let kept = absorb(
         &faulted(0, 4, 1, false),
         whole,

@@ -1,0 +1,171 @@
+//! The rows of the VMA layer: what a memory call costs without a system call around it.
+//!
+//! N mappings of 16 KiB lie 64 KiB apart, readable, writable, anonymous. An operation is a pair
+//! of calls after which the map is as before, at a random mapping.
+
+use crate::meter::{Meter, Sample};
+use std::hint::black_box;
+use vmaple::{Mm, MmConfig, MmapArgs};
+use vmaple_model::random::SplitMix64;
+
+const SIDE: &str = "vmaple";
+
+/// What the same shapes cost with Linux 7.3.4's VMA code in user space, recorded once on a machine
+/// of this kind: ns at 100, 1,000 and 65,000 mappings, instructions at 1,000.
+#[rustfmt::skip]
+pub(crate) const LINUX: [(&str, [f64; 3], u64); 7] = [
+    ("isolated", [263.0, 291.0, 525.0], 4365),
+    ("merge", [438.0, 481.0, 822.0], 6867),
+    ("split", [358.0, 388.0, 625.0], 6150),
+    ("protect", [330.0, 381.0, 753.0], 5589),
+    ("place", [349.0, 390.0, 738.0], 6045),
+    ("find", [33.0, 44.0, 112.0], 431),
+    ("iterate", [7.5, 7.1, 17.3], 173),
+];
+
+const SIZES: [u64; 3] = [100, 1000, 65_000];
+const BASE: u64 = 0x1_0000_0000;
+const SLOT: u64 = 64 << 10;
+const LEN: u64 = 16 << 10;
+const PAGE: u64 = 4096;
+const READ_WRITE: u64 = 3;
+const READ: u64 = 1;
+const PRIVATE_ANONYMOUS: u64 = 0x22;
+const FIXED: u64 = 0x10;
+
+/// The rows, and who takes part in each.
+pub(crate) fn rows(is_short: bool) -> Vec<(String, Vec<&'static str>)> {
+    let sizes = if is_short { &SIZES[..2] } else { &SIZES };
+    let mut rows = Vec::new();
+    for (kind, ..) in LINUX {
+        for size in sizes {
+            rows.push((format!("vma:{kind}/{size}"), vec![SIDE]));
+        }
+    }
+    rows
+}
+
+/// An address space with the mappings, and the dice.
+struct Bench {
+    mm: Mm,
+    random: SplitMix64,
+    nr: u64,
+}
+
+impl Bench {
+    fn new(nr: u64) -> Self {
+        let mut bench = Self {
+            mm: Mm::new(MmConfig::x86_64()),
+            random: SplitMix64::new(nr),
+            nr,
+        };
+        for slot in 0..nr {
+            bench.map(BASE + slot * SLOT, LEN);
+        }
+        assert_eq!(bench.mm.len() as u64, nr, "the mappings stay apart");
+        bench
+    }
+
+    /// The start of a random mapping.
+    fn any(&mut self) -> u64 {
+        BASE + self.random.bounded(self.nr) * SLOT
+    }
+
+    fn map(&mut self, addr: u64, len: u64) {
+        let args = MmapArgs::anonymous(addr, len, READ_WRITE, PRIVATE_ANONYMOUS | FIXED);
+        assert_eq!(self.mm.mmap(&args), Ok(addr));
+    }
+
+    fn unmap(&mut self, addr: u64) {
+        assert_eq!(self.mm.munmap(addr, PAGE), Ok(()));
+    }
+
+    fn protect(&mut self, addr: u64, prot: u64) {
+        assert_eq!(self.mm.mprotect(addr, PAGE, prot), Ok(()));
+    }
+
+    fn isolated(&mut self) {
+        let addr = self.any() + 2 * LEN;
+        self.map(addr, PAGE);
+        self.unmap(addr);
+    }
+
+    fn merge(&mut self) {
+        let addr = self.any() + LEN;
+        self.map(addr, PAGE);
+        self.unmap(addr);
+    }
+
+    fn split(&mut self) {
+        let addr = self.any() + PAGE;
+        self.unmap(addr);
+        self.map(addr, PAGE);
+    }
+
+    fn protect_part(&mut self) {
+        let addr = self.any() + PAGE;
+        self.protect(addr, READ);
+        self.protect(addr, READ_WRITE);
+    }
+
+    /// A search from a random limit downwards.
+    fn place(&mut self) {
+        self.mm.config_mut().mmap_base = self.any() + SLOT;
+        let args = MmapArgs::anonymous(0, PAGE, READ_WRITE, PRIVATE_ANONYMOUS);
+        match self.mm.mmap(&args) {
+            Ok(addr) => self.unmap(addr),
+            Err(error) => panic!("no room below the limit: {error}"),
+        }
+    }
+
+    fn find(&mut self) {
+        let addr = self.any() + self.random.bounded(LEN);
+        black_box(self.mm.find(addr).map(|vma| vma.start));
+    }
+}
+
+/// Measures a row; None: there is no such row.
+pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
+    let (kind, size) = row.strip_prefix("vma:")?.split_once('/')?;
+    if side != SIDE {
+        return None;
+    }
+    let ops = if is_short { 10_000 } else { 1_000_000 };
+    let mut bench = Bench::new(size.parse().ok()?);
+    let operation = match kind {
+        "isolated" => Bench::isolated,
+        "merge" => Bench::merge,
+        "split" => Bench::split,
+        "protect" => Bench::protect_part,
+        "place" => Bench::place,
+        "find" => Bench::find,
+        "iterate" => return Some(iterate(row, &bench, ops)),
+        _ => return None,
+    };
+    let mut meter = Meter::new();
+    meter.run(|| {
+        for _ in 0..ops {
+            operation(&mut bench);
+        }
+    });
+    assert_eq!(bench.mm.len() as u64, bench.nr, "the map is as before");
+    Some(meter.sample(row, ops, 0, String::new()))
+}
+
+/// Visits all mappings, as often as makes about `ops` visits.
+fn iterate(row: &str, bench: &Bench, ops: u64) -> Sample {
+    let mut meter = Meter::new();
+    let passes = ops.div_ceil(bench.nr);
+    meter.run(|| {
+        for _ in 0..passes {
+            black_box(
+                bench
+                    .mm
+                    .iter()
+                    .map(|vma| vma.start)
+                    .fold(0, u64::wrapping_add),
+            );
+        }
+    });
+    meter.sample(row, passes * bench.nr, 0, String::new())
+}
