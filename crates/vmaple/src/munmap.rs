@@ -5,6 +5,7 @@ use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::SplitLimit;
+use crate::vma::Vma;
 
 /// Whether anything is mapped in a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,8 +45,31 @@ impl Mm {
 
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange) -> Result<(), Errno> {
+        let Some(first) = self.tree.first_in(range) else {
+            return Ok(());
+        };
+        if first.start < range.start && range.end < first.end {
+            self.check_cut(first, range)?;
+            if !first.backing.may_split() {
+                return Err(Errno::EINVAL);
+            }
+            self.punch(range);
+            return Ok(());
+        }
         if self.isolate(range)? == Occupancy::Taken {
             self.take_out(range);
+        }
+        Ok(())
+    }
+
+    /// The checks before `vma`, which begins below `range`, is cut there.
+    fn check_cut(&self, vma: &Vma, range: AddrRange) -> Result<(), Errno> {
+        let is_hole = vma.end > range.end;
+        if is_hole && self.len() >= self.config.max_map_count {
+            return Err(Errno::ENOMEM);
+        }
+        if vma.flags.contains(VmFlags::SEALED) {
+            return Err(Errno::EPERM);
         }
         Ok(())
     }
@@ -61,13 +85,7 @@ impl Mm {
         };
         let (mut end, mut is_sealed) = (first.end, first.flags.contains(VmFlags::SEALED));
         if first.start < range.start {
-            let is_hole = first.end > range.end;
-            if is_hole && self.len() >= self.config.max_map_count {
-                return Err(Errno::ENOMEM);
-            }
-            if is_sealed {
-                return Err(Errno::EPERM);
-            }
+            self.check_cut(first, range)?;
             self.split(range.start, SplitLimit::Ignored)?;
         }
         while end < range.end

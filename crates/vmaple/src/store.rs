@@ -43,6 +43,15 @@ impl Change {
     }
 }
 
+/// Takes a VMA that is about to change out of the sizes, and puts it in again.
+fn count_at(counters: &mut Counters, vma: &Vma, page_shift: u32, moment: Moment) {
+    let sign = match moment {
+        Moment::Before => -1,
+        Moment::After => 1,
+    };
+    count_vma(counters, vma, page_shift, sign);
+}
+
 impl Mm {
     /// Puts in a VMA where nothing is.
     pub(crate) fn store_new(&mut self, vma: Vma) {
@@ -66,13 +75,18 @@ impl Mm {
     /// [`VmaTree::expand`]: crate::vma_tree::VmaTree::expand
     pub(crate) fn expand(&mut self, addr: u64, range: AddrRange, change: impl FnOnce(&mut Vma)) {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        self.tree.expand(addr, range, shift, change, |vma, moment| {
-            let sign = match moment {
-                Moment::Before => -1,
-                Moment::After => 1,
-            };
-            count_vma(counters, vma, shift, sign);
-        });
+        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
+        self.tree.expand(addr, range, shift, change, count);
+    }
+
+    /// Unmaps `range`, which lies inside a VMA and touches none of its ends.
+    pub(crate) fn punch(&mut self, range: AddrRange) {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
+        self.tree.punch(range, shift, count);
+        self.counters.splits += 2;
+        self.counters.removals += 1;
+        self.note_number();
     }
 
     /// Carries out a merge: the VMA that contains `addr` becomes `merged`.
@@ -84,19 +98,14 @@ impl Mm {
         });
     }
 
-    /// Changes properties of a whole VMA without looking at its neighbours.
-    fn change_whole(&mut self, addr: u64, change: impl FnOnce(&mut Vma)) {
-        let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        self.tree.update(addr, |vma| {
-            count_vma(counters, vma, shift, -1);
-            change(vma);
-            count_vma(counters, vma, shift, 1);
-        });
-    }
-
     /// Changes the flags of a whole VMA without looking at its neighbours.
     pub(crate) fn set_flags(&mut self, addr: u64, flags: VmFlags) {
-        self.change_whole(addr, |vma| vma.flags = flags);
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        self.tree.update(addr, |vma| {
+            count_at(counters, vma, shift, Moment::Before);
+            vma.flags = flags;
+            count_at(counters, vma, shift, Moment::After);
+        });
     }
 
     /// Keeps the highest number of VMAs there has been.
@@ -183,17 +192,27 @@ impl Mm {
         if let Some(merged) = self.merge_part(vma, range, change) {
             return Ok(merged);
         }
-        if range.start > vma.start {
-            self.split(range.start, SplitLimit::Enforced)?;
+        let cuts = usize::from(range.start > vma.start) + usize::from(range.end < vma.end);
+        let room = self.config.max_map_count.saturating_sub(self.tree.len());
+        if cuts > room {
+            if room > 0 {
+                self.split(range.start, SplitLimit::Enforced)?;
+            }
+            return Err(Errno::ENOMEM);
         }
-        if range.end < vma.end {
-            self.split(range.end, SplitLimit::Enforced)?;
+        if cuts > 0 && !vma.backing.may_split() {
+            return Err(Errno::EINVAL);
         }
-        self.change_whole(range.start, |vma| {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
+        let set = |vma: &mut Vma| {
             vma.flags = change.flags;
             vma.anon_name.clone_from(&change.anon_name);
             vma.uffd = change.uffd;
-        });
+        };
+        self.tree.carve(range, shift, set, count);
+        self.counters.splits += cuts as u64;
+        self.note_number();
         Ok(range)
     }
 

@@ -1,9 +1,10 @@
 //! The store of VMAs: the only file that knows the container, a maple tree.
 //!
 //! Every change of the set is one of [`insert`](VmaTree::insert), [`clear`](VmaTree::clear),
-//! [`cut`](VmaTree::cut), [`expand`](VmaTree::expand) and
-//! [`update`](VmaTree::update), each one store into the tree or none. Running out of memory for
-//! nodes ends as running out of memory for any other allocation does.
+//! [`cut`](VmaTree::cut), [`carve`](VmaTree::carve), [`punch`](VmaTree::punch),
+//! [`expand`](VmaTree::expand) and [`update`](VmaTree::update), with no more stores into the tree
+//! than VMAs begin or end by it. Running out of memory for nodes ends as running out of memory for
+//! any other allocation does.
 
 use crate::addr::AddrRange;
 use crate::split::part_above;
@@ -182,6 +183,73 @@ impl VmaTree {
         let range = above.range();
         let key = self.keep(above);
         self.store(range, key);
+    }
+
+    /// Makes `range`, part of one VMA, a VMA of its own, and makes `change` to that. What lies
+    /// below and above keeps the old properties.
+    ///
+    /// The old VMA is shown to `count` before, its parts after.
+    pub(crate) fn carve(
+        &mut self,
+        range: AddrRange,
+        page_shift: u32,
+        change: impl FnOnce(&mut Vma),
+        mut count: impl FnMut(&Vma, Moment),
+    ) {
+        let Some(key) = self.tree.get(range.start) else {
+            return;
+        };
+        let old = self.vma(key);
+        let whole = old.range();
+        debug_assert!(whole.start <= range.start && range.end <= whole.end);
+        count(old, Moment::Before);
+        if range.end < whole.end {
+            let above = part_above(old, range.end, page_shift);
+            count(&above, Moment::After);
+            let above = self.keep(above);
+            self.store(AddrRange::new(range.end, whole.end), above);
+        }
+        let old = self.vma_mut(key);
+        let middle = if whole.start < range.start {
+            let middle = part_above(old, range.start, page_shift);
+            old.end = range.start;
+            count(old, Moment::After);
+            let middle = self.keep(middle);
+            self.store(range, middle);
+            self.vma_mut(middle)
+        } else {
+            old
+        };
+        middle.end = range.end;
+        change(middle);
+        count(middle, Moment::After);
+    }
+
+    /// Frees `range`, which lies inside a VMA and touches none of its ends.
+    ///
+    /// The VMA is shown to `count` before, its parts after.
+    pub(crate) fn punch(
+        &mut self,
+        range: AddrRange,
+        page_shift: u32,
+        mut count: impl FnMut(&Vma, Moment),
+    ) {
+        let Some(key) = self.tree.get(range.start) else {
+            return;
+        };
+        let below = self.vma_mut(key);
+        debug_assert!(below.start < range.start && range.end < below.end);
+        count(below, Moment::Before);
+        let above = part_above(below, range.end, page_shift);
+        below.end = range.start;
+        count(below, Moment::After);
+        count(&above, Moment::After);
+        let upper = above.range();
+        let above = self.keep(above);
+        self.store(upper, above);
+        if self.tree.clear(span_of(range)).is_err() {
+            out_of_memory();
+        }
     }
 
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
