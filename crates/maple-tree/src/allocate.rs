@@ -78,6 +78,21 @@ impl<E: Entry, C: TracksGaps> Writer<'_, E, C> {
         }
     }
 
+    /// Stores `entry` in a gap from `*next` on, or else in any, and moves `*next` behind it.
+    pub(crate) fn allocate_cyclic(
+        &mut self,
+        room: Room,
+        next: &mut u64,
+        entry: E,
+    ) -> Result<Span, StoreError<E>> {
+        let span = self.allocate(room, Choice::From(*next), entry)?;
+        *next = match span.last.checked_add(1) {
+            Some(after) if after <= room.limits.last => after,
+            _ => room.limits.first,
+        };
+        Ok(span)
+    }
+
     fn place(&self, room: Room, choice: Choice) -> Result<Span, WriteError> {
         room.check()?;
         let top = self.reader().top();
@@ -165,11 +180,6 @@ impl<E: Entry, C: TracksGaps> MapleTree<E, C> {
         next: &mut u64,
         entry: E,
     ) -> Result<Span, StoreError<E>> {
-        let span = self.write(|writer| writer.allocate(room, Choice::From(*next), entry))?;
-        *next = match span.last.checked_add(1) {
-            Some(after) if after <= room.limits.last => after,
-            _ => room.limits.first,
-        };
-        Ok(span)
+        self.write(|writer| writer.allocate_cyclic(room, next, entry))
     }
 }

@@ -78,6 +78,22 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         Ok(self.replace(span, None)?)
     }
 
+    /// Puts `entry` in the place of the one at `index`, whose word stays in the retired log.
+    pub(crate) fn replace_at(
+        &mut self,
+        index: u64,
+        entry: E,
+    ) -> Result<(Span, NonNull<()>), StoreError<E>> {
+        let (span, raw) = self.reader().walk(index);
+        match NonNull::new(raw) {
+            Some(raw) => self.store(span, entry).map(|()| (span, raw)),
+            None => Err(StoreError {
+                entry,
+                cause: WriteError::Vacant,
+            }),
+        }
+    }
+
     /// Empties the whole range of the entry at `index`; its word stays in the retired log.
     pub(crate) fn erase(&mut self, index: u64) -> Result<Option<(Span, NonNull<()>)>, AllocError> {
         let (span, raw) = self.reader().walk(index);

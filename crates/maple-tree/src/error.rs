@@ -24,6 +24,8 @@ pub enum WriteError {
     InvertedRange,
     /// An insert met this entry's range.
     Occupied(Span),
+    /// There is no entry to be replaced.
+    Vacant,
     /// No gap within the limits is long enough.
     NoGap,
     /// Room for no index at all was asked for.
@@ -37,6 +39,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::Alloc(error) => error.fmt(f),
             Self::InvertedRange => f.write_str("the range ends before it begins"),
+            Self::Vacant => f.write_str("there is no entry to be replaced"),
             Self::NoGap => f.write_str("no gap within the limits is long enough"),
             Self::ZeroSize => f.write_str("a size of 0"),
             Self::BadAlignment => f.write_str("the alignment is not a power of two"),

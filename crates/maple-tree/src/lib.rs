@@ -4,7 +4,8 @@
 //! (`Arc<T>`, `Box<T>`, `&'static T`, small integers). Storing over a range overwrites what it
 //! meets; the tree finds entries, neighbours, and the lowest or highest gap of a size in
 //! O(log n). A [`SharedMapleTree`] is the same for many threads: readers take no lock and write
-//! nothing shared, and every store is one atomic step to them.
+//! nothing shared, and every store is one atomic step to them. A [`TreeWriter`] with its
+//! [`TreeReader`]s is that without the lock, for those who have one already.
 //!
 //! # Examples
 //!
@@ -63,7 +64,10 @@ mod entry;
 mod error;
 mod fixed_vec;
 mod gap;
+mod handles;
 mod iter;
+mod joint;
+mod limbo;
 mod link;
 mod node;
 mod nodes;
@@ -73,6 +77,7 @@ mod span;
 mod tree;
 mod validate;
 mod write;
+mod writer;
 
 pub use allocate::Room;
 pub use collect::IntoIter;
@@ -81,6 +86,7 @@ pub use cursor::{Cursor, Position};
 pub use dump::{Dump, Graphviz};
 pub use entry::{ArcRef, Entry};
 pub use error::{AllocError, StoreError, WriteError};
+pub use handles::{Lent, Owned, TreeReader, TreeWriter};
 pub use iter::{Iter, IterRev};
 pub use reader::Reader;
 pub use shared::{SharedMapleTree, WriteGuard};

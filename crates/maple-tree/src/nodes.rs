@@ -127,8 +127,10 @@ pub(crate) struct Nodes<E: Entry, C: Config> {
     branches: Pool,
     /// Nodes built by the current write, with their levels.
     fresh: Vec<(NonNull<()>, u8)>,
-    /// What the current write displaces.
+    /// What writes displaced and nobody has freed yet, the current one's last.
     retired: Vec<Retired>,
+    /// Where in `retired` the current write's begins.
+    retired_before: usize,
     owns: PhantomData<(E, fn() -> C)>,
 }
 
@@ -139,6 +141,7 @@ impl<E: Entry, C: Config> Nodes<E, C> {
             branches: Pool::new(),
             fresh: Vec::new(),
             retired: Vec::new(),
+            retired_before: 0,
             owns: PhantomData,
         }
     }
@@ -149,6 +152,7 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         debug_assert!(self.fresh.is_empty(), "one write at a time");
         // Per level: three new nodes; two edges, a neighbour and two edges moved off, retired.
         let room = (height + 1) * 6;
+        self.retired_before = self.retired.len();
         self.fresh.try_reserve(room).map_err(|_| AllocError)?;
         self.retired.try_reserve(room).map_err(|_| AllocError)
     }
@@ -218,19 +222,24 @@ impl<E: Entry, C: Config> Nodes<E, C> {
     ///
     /// None of the fresh nodes has been published, and none is used again.
     pub(crate) unsafe fn abandon(&mut self) {
-        self.retired.clear();
+        self.retired.truncate(self.retired_before);
         while let Some((node, level)) = self.fresh.pop() {
             // SAFETY: By the contract above this log is the only owner.
             unsafe { self.free_node(node, usize::from(level)) };
         }
     }
 
-    /// What the last write has displaced, to be freed after a grace period.
+    /// How many things in the retired log nobody has freed yet.
+    pub(crate) fn nr_retired(&self) -> usize {
+        self.retired.len()
+    }
+
+    /// What writes have displaced, to be freed after a grace period.
     pub(crate) fn retired_mut(&mut self) -> &mut Vec<Retired> {
         &mut self.retired
     }
 
-    /// Frees what the last write has displaced, except the entry `spared`.
+    /// Frees what writes have displaced, except the entry `spared`.
     ///
     /// # Safety
     ///

@@ -128,6 +128,32 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         self.write(|writer| writer.insert(span, entry))
     }
 
+    /// Puts `entry` in the place of the one at `index`, over its whole range, and hands that one
+    /// back. O(log n).
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Vacant`] if there is none, or without memory: hands `entry` back, the tree is
+    /// unchanged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maple_tree::{MapleTree, Span, WriteError};
+    ///
+    /// let mut tree: MapleTree<Box<u32>> = MapleTree::new();
+    /// tree.store(4..=7, Box::new(1)).expect("memory");
+    /// assert_eq!(tree.replace(5, Box::new(2)).expect("there"), (Span::new(4, 7), Box::new(1)));
+    /// let refused = tree.replace(8, Box::new(3)).expect_err("nothing there");
+    /// assert_eq!((*refused.entry, refused.cause), (3, WriteError::Vacant));
+    /// ```
+    pub fn replace(&mut self, index: u64, entry: E) -> Result<(Span, E), StoreError<E>> {
+        let (span, raw) = self.writer().replace_at(index, entry)?;
+        self.free_displaced(raw.as_ptr());
+        // SAFETY: The word was displaced by this write and spared just now: it is ours.
+        Ok((span, unsafe { E::from_raw(raw) }))
+    }
+
     /// Removes the entry at `index` with its whole range, and hands it back.
     ///
     /// # Errors

@@ -122,7 +122,10 @@ fn write_shared<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> 
             writer.clear(span).expect("memory");
             None
         }
-        Write::Erase => writer.erase(span.first).expect("memory"),
+        Write::Erase => writer
+            .erase(span.first)
+            .expect("memory")
+            .map(|found| found.0),
     };
     *tree = writer.duplicate().expect("memory");
     answer

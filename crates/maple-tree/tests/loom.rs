@@ -3,7 +3,7 @@
 #![cfg(loom)]
 
 use loom::thread;
-use maple_tree::{Fan, MapleTree, SharedMapleTree, Span, Tracked};
+use maple_tree::{Fan, MapleTree, SharedMapleTree, Span, Tracked, TreeWriter};
 use std::sync::Arc;
 
 type Tree = SharedMapleTree<Arc<Known>, Fan<Tracked, 3, 3>>;
@@ -158,6 +158,22 @@ fn root_replacement() {
             check_at(tree, 2);
         },
     );
+}
+
+#[test]
+fn the_last_handle_frees() {
+    loom::model(|| {
+        let writer: TreeWriter<_, _> = TreeWriter::from(spaced(1));
+        let reader = writer.new_reader();
+        let other = thread::spawn(move || {
+            let section = reader.enter();
+            let (span, entry) = reader.read(&section).load(2).expect("there");
+            entry.check(span);
+        });
+        // Not joined yet: what orders the other's reads before the drop is the handles' own doing.
+        drop(writer);
+        other.join().expect("no race");
+    });
 }
 
 #[test]

@@ -256,7 +256,8 @@ fn check_shared<C: TracksGaps>(seed: u64, shape: Shape, steps: usize) {
             Op::Erase(index) => {
                 let erased = writer.erase(index).expect("memory");
                 let expected = naive.erase(index);
-                assert_eq!(erased, expected.map(|held| Span::new(held.0, held.1)));
+                let expected = expected.map(|held| (Span::new(held.0, held.1), held.2));
+                assert_eq!(erased, expected);
             }
         }
         assert_eq!(writer.validate(), Ok(()), "seed {seed} step {step} {op:x?}");

@@ -7,7 +7,7 @@
 #![cfg(not(loom))]
 #![expect(unsafe_code, reason = "an allocator that fails on demand")]
 
-use maple_tree::{Config, Fan, Gaps, MapleTree, SharedMapleTree, Tracked};
+use maple_tree::{Config, Fan, Gaps, MapleTree, SharedMapleTree, Tracked, TreeWriter};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -107,7 +107,10 @@ fn a_shared_tree_drops_every_entry_once() {
                     .expect("memory");
             }
             Op::Clear { first, last } => writer.clear(first..=last).expect("memory"),
-            Op::Erase(index) => drop(writer.erase(index).expect("memory")),
+            Op::Erase(index) => {
+                let lent = writer.erase(index).expect("memory");
+                assert!(lent.is_none_or(|(_, lent)| Arc::ptr_eq(&lent.to_arc(), &entry)));
+            }
         }
     }
     let mut writer = tree.write();
@@ -136,6 +139,66 @@ fn a_tree_can_be_shared_after_it_was_built() {
     assert!(shared.read(&section).is_empty());
     drop(section);
     drop(shared);
+    assert_eq!(Arc::strong_count(&entry), 1);
+}
+
+#[test]
+fn the_last_handle_frees_the_tree() {
+    type Writer = TreeWriter<Counted, Fan<Tracked, 3, 3>>;
+    let entry = Arc::new(());
+    for is_writer_first in [true, false] {
+        let mut writer = Writer::new();
+        for i in 0..100 {
+            let span = i % 60 * 4..=i % 60 * 4 + 1;
+            writer.store(span, Arc::clone(&entry)).expect("memory");
+        }
+        let reader = writer.new_reader();
+        let other = reader.clone();
+        assert!(reader.is_of_same_tree(&other));
+        assert!(!reader.is_of_same_tree(&Writer::new().new_reader()));
+        if is_writer_first {
+            drop(writer);
+            assert_eq!(reader.read(&reader.enter()).iter().count(), 60);
+            assert!(Arc::strong_count(&entry) > 60);
+            drop((reader, other));
+        } else {
+            drop((reader, other));
+            writer.reclaim();
+            assert_eq!(Arc::strong_count(&entry), 61);
+            drop(writer);
+        }
+        assert_eq!(Arc::strong_count(&entry), 1);
+    }
+}
+
+#[test]
+fn a_tree_that_cannot_be_shared_comes_back() {
+    let entry = Arc::new(());
+    let mut tree: MapleTree<Counted> = MapleTree::new();
+    tree.store(4..=9, Arc::clone(&entry)).expect("memory");
+    let refused = with_failures(0, || TreeWriter::<_, _>::try_from_tree(tree));
+    let tree = refused.expect_err("no memory");
+    assert_eq!(contents(&tree), [(4, 9)]);
+    assert_eq!(Arc::strong_count(&entry), 2);
+    let writer = TreeWriter::<_, _>::try_from_tree(tree).expect("memory");
+    assert_eq!(writer.reader().iter().count(), 1);
+}
+
+#[test]
+fn what_a_write_displaced_is_lent_until_the_next_write() {
+    let mut writer: TreeWriter<Counted, Fan<Tracked, 3, 3>> = TreeWriter::new();
+    let entry = Arc::new(());
+    for round in 0..1000 {
+        writer.store(0..=9, Arc::clone(&entry)).expect("memory");
+        let (span, lent) = if round % 2 == 0 {
+            writer.replace(3, Arc::clone(&entry)).expect("there")
+        } else {
+            writer.erase(3).expect("memory").expect("there")
+        };
+        assert_eq!((span.first, span.last), (0, 9));
+        assert!(Arc::ptr_eq(&lent.to_arc(), &entry));
+    }
+    drop(writer);
     assert_eq!(Arc::strong_count(&entry), 1);
 }
 

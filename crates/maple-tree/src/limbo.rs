@@ -1,0 +1,104 @@
+//! Limbo: what writes beside readers displaced, until no reader can see it any more.
+//!
+//! Displaced nodes and entries collect in the nodes' retired log. When a batch has come together
+//! it is set apart and a grace period is started for it; when that has elapsed, a later write
+//! frees the batch. Both happen *before* a write: what a write itself displaces stays at least
+//! until the next one.
+//!
+//! # Safety
+//!
+//! Something is freed only after a grace period that was started after it was displaced.
+#![expect(
+    unsafe_code,
+    reason = "frees what a write displaced, after a grace period"
+)]
+
+use crate::config::Config;
+use crate::entry::Entry;
+use crate::nodes::{Nodes, Retired};
+use alloc::vec::Vec;
+use core::ptr;
+use vmaple_rcu::{Backend, GracePeriod, strict};
+
+/// How many retired things make a batch: a batch costs one grace period. Small where a checker
+/// should see batches close.
+const BATCH: usize = if strict::IS_STRICT || cfg!(loom) {
+    1
+} else {
+    128
+};
+
+/// The batch that waits for its grace period.
+#[derive(Debug)]
+pub(crate) struct Limbo {
+    /// Displaced before `period` was started.
+    waiting: Vec<Retired>,
+    period: GracePeriod,
+    /// The length of the retired log at which to look again.
+    look_at: usize,
+}
+
+impl Limbo {
+    pub(crate) const fn new() -> Self {
+        Self {
+            waiting: Vec::new(),
+            period: GracePeriod(0),
+            look_at: BATCH,
+        }
+    }
+
+    /// Frees the waiting batch if its time has come; called before each write.
+    #[inline]
+    pub(crate) fn turn_when_full<E: Entry, C: Config, B: Backend>(
+        &mut self,
+        nodes: &mut Nodes<E, C>,
+    ) {
+        if nodes.retired_mut().len() >= self.look_at {
+            self.turn::<E, C, B>(nodes);
+        }
+    }
+
+    /// Frees the waiting batch if its grace period has elapsed, and starts one for the next.
+    #[cold]
+    fn turn<E: Entry, C: Config, B: Backend>(&mut self, nodes: &mut Nodes<E, C>) {
+        if !self.waiting.is_empty() && !cfg!(planted = "early_free") && !B::has_elapsed(self.period)
+        {
+            // A reader stays inside: ask again when as much again has come together.
+            self.look_at = nodes.retired_mut().len() + BATCH;
+            return;
+        }
+        // SAFETY: Displaced before `period` was started, and that has elapsed.
+        unsafe { self.free_waiting(nodes) };
+        core::mem::swap(nodes.retired_mut(), &mut self.waiting);
+        self.period = B::start_grace_period();
+        self.look_at = BATCH;
+    }
+
+    /// # Safety
+    ///
+    /// No reader can see what waits.
+    unsafe fn free_waiting<E: Entry, C: Config>(&mut self, nodes: &mut Nodes<E, C>) {
+        for retired in self.waiting.drain(..) {
+            // SAFETY: By the contract above, and each is taken out once.
+            unsafe { nodes.free(retired, ptr::null_mut()) };
+        }
+    }
+
+    /// Frees everything that was displaced.
+    ///
+    /// # Safety
+    ///
+    /// No reader can see it.
+    pub(crate) unsafe fn free_all<E: Entry, C: Config>(&mut self, nodes: &mut Nodes<E, C>) {
+        // SAFETY: By the contract above.
+        unsafe { self.free_waiting(nodes) };
+        // SAFETY: As above.
+        unsafe { nodes.free_retired(ptr::null_mut()) };
+        self.look_at = BATCH;
+    }
+
+    /// How many things wait for a grace period that has been started.
+    pub(crate) fn nr_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+}
