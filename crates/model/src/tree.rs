@@ -28,11 +28,8 @@ impl NaiveTree {
     /// Cuts everything out of a range.
     pub fn clear(&mut self, range: RangeInclusive<u64>) {
         let (first, last) = range.into_inner();
-        let met: Vec<Held> = self
-            .entries()
-            .into_iter()
-            .filter(|(f, l, _)| *f <= last && first <= *l)
-            .collect();
+        let from_above = self.ranges.range(..=last).rev().map(flat);
+        let met: Vec<Held> = from_above.take_while(|held| first <= held.1).collect();
         for (f, l, value) in met {
             self.ranges.remove(&f);
             if f < first {
@@ -68,6 +65,17 @@ impl NaiveTree {
     #[must_use]
     pub fn load(&self, index: u64) -> Option<Held> {
         self.find_rev(index).filter(|held| index <= held.1)
+    }
+
+    /// The range at an index, of an entry or of the gap there.
+    #[must_use]
+    pub fn range_at(&self, index: u64) -> ((u64, u64), Option<u32>) {
+        if let Some((first, last, value)) = self.load(index) {
+            return ((first, last), Some(value));
+        }
+        let before = self.find_rev(index).map_or(0, |held| held.1 + 1);
+        let after = self.find(index).map_or(u64::MAX, |held| held.0 - 1);
+        ((before, after), None)
     }
 
     /// The entry at an index, or the next.
