@@ -4,6 +4,7 @@
 //! during a call, so they must answer quickly and always the same for one object.
 
 use crate::flags::VmFlags;
+use crate::operations::VmaOperations;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -136,6 +137,11 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
 
     /// The present size in bytes, where known: `mlock` beyond the end of file fails.
     fn len_hint(&self) -> Option<u64> {
+        None
+    }
+
+    /// The hooks of whoever stands behind the mappings.
+    fn operations(&self) -> Option<&dyn VmaOperations> {
         None
     }
 

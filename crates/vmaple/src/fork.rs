@@ -68,6 +68,7 @@ impl Mm {
                 id: child.fresh_anon_id(),
                 inherited: true,
             });
+            copy.opened();
             child.store_new(copy);
         }
         child.counters.inserts = 0;

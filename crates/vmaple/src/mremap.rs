@@ -321,8 +321,13 @@ impl Mm {
         }
         let source = AddrRange::new(remap.addr, remap.addr + remap.old_len);
         let whole = source == vma.range();
-        if !whole && !vma.backing.may_split() {
-            return Err(Errno::EINVAL.into());
+        if !whole {
+            let at = if source.start > vma.start {
+                source.start
+            } else {
+                source.end
+            };
+            vma.may_split(at)?;
         }
         if vma.flags.contains(VmFlags::ACCOUNT) {
             let kept = if remap.keeps_source() {
@@ -335,6 +340,12 @@ impl Mm {
         let target = AddrRange::new(remap.new_addr, remap.new_addr + remap.new_len);
         let copy = self.copy_for_move(vma, source.start, target);
         let held = self.insert_merging(copy, Reach::BothSides);
+        if held == target
+            && let Some(made) = self.vma_at(target.start)
+        {
+            made.opened();
+        }
+        self.announce_move(target)?;
         if remap.keeps_source() {
             self.empty_source(source, held);
         } else if !source.is_empty() {
@@ -345,6 +356,17 @@ impl Mm {
             self.populate(grown, false);
         }
         Ok(target.start)
+    }
+
+    /// Asks whoever stands behind the copy at `target`; takes the copy back on an objection.
+    fn announce_move(&mut self, target: AddrRange) -> Result<(), CallError> {
+        let copy = self.vma_at(target.start);
+        let answer = copy.and_then(|vma| Some(vma.operations()?.mremap(vma)));
+        if let Some(Err(errno)) = answer {
+            self.unmap(target)?;
+            return Err(errno.into());
+        }
+        Ok(())
     }
 
     /// The VMA a move makes: memory not yet faulted in counts its pages from the new place.

@@ -4,7 +4,7 @@ use crate::addr::AddrRange;
 use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
-use crate::store::SplitLimit;
+use crate::store::{Part, SplitLimit};
 use crate::vma::Vma;
 
 /// Whether anything is mapped in a range.
@@ -43,16 +43,21 @@ impl Mm {
         Ok(())
     }
 
+    /// Unmaps everything, sealed mappings too, as the end of a process does.
+    #[doc(alias = "exit_mmap")]
+    pub fn exit(&mut self) {
+        self.take_out(AddrRange::new(0, self.config.task_size));
+    }
+
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange) -> Result<(), Errno> {
         let Some(first) = self.tree.first_in(range) else {
             return Ok(());
         };
-        if first.start < range.start && range.end < first.end {
+        let is_inside = first.start < range.start && range.end < first.end;
+        if is_inside && first.operations().is_none() {
             self.check_cut(first, range)?;
-            if !first.backing.may_split() {
-                return Err(Errno::EINVAL);
-            }
+            first.may_split(range.start)?;
             self.punch(range);
             return Ok(());
         }
@@ -86,7 +91,7 @@ impl Mm {
         let (mut end, mut is_sealed) = (first.end, first.flags.contains(VmFlags::SEALED));
         if first.start < range.start {
             self.check_cut(first, range)?;
-            self.split(range.start, SplitLimit::Ignored)?;
+            self.split(range.start, SplitLimit::Ignored, Part::Below)?;
         }
         while end < range.end
             && !is_sealed
@@ -98,7 +103,7 @@ impl Mm {
             return Err(Errno::EPERM);
         }
         if end > range.end {
-            self.split(range.end, SplitLimit::Ignored)?;
+            self.split(range.end, SplitLimit::Ignored, Part::Above)?;
         }
         Ok(Occupancy::Taken)
     }

@@ -6,6 +6,7 @@ use crate::file::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, Mem
 use crate::flags::{MapFlags, Prot, VmFlags};
 use crate::mm::Mm;
 use crate::mmap::MmapArgs;
+use crate::operations::VmaOperations;
 use crate::vma::{Backing, Vma};
 use alloc::sync::Arc;
 use core::fmt;
@@ -49,6 +50,9 @@ impl MappedFile for ReadOnly {
     }
     fn seals(&self) -> MemfdSeals {
         self.0.seals()
+    }
+    fn operations(&self) -> Option<&dyn VmaOperations> {
+        self.0.operations()
     }
 }
 

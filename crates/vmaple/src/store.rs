@@ -24,6 +24,13 @@ pub(crate) enum SplitLimit {
     Ignored,
 }
 
+/// A part of a VMA that is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Below,
+    Above,
+}
+
 /// New properties for part of a VMA.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
@@ -65,6 +72,7 @@ impl Mm {
     pub(crate) fn take_out(&mut self, range: AddrRange) {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         self.tree.clear(range, |vma| {
+            vma.closed();
             count_vma(counters, vma, shift, -1);
             counters.removals += 1;
         });
@@ -114,23 +122,28 @@ impl Mm {
         *peak_vmas = self.tree.len().max(*peak_vmas);
     }
 
-    /// Cuts the VMA that contains `addr` at `addr`.
+    /// Cuts the VMA that contains `addr` at `addr`; `new` says which part counts as new.
     ///
     /// # Errors
     /// EINVAL if the backing cannot be cut, ENOMEM at the limit of VMAs.
-    pub(crate) fn split(&mut self, addr: u64, limit: SplitLimit) -> Result<(), Errno> {
+    pub(crate) fn split(&mut self, addr: u64, limit: SplitLimit, new: Part) -> Result<(), Errno> {
         let Some(vma) = self.tree.at(addr).filter(|vma| vma.start < addr) else {
             return Ok(());
         };
         if limit == SplitLimit::Enforced && self.tree.len() >= self.config.max_map_count {
             return Err(Errno::ENOMEM);
         }
-        if !vma.backing.may_split() {
-            return Err(Errno::EINVAL);
-        }
+        vma.may_split(addr)?;
         self.tree.cut(addr, self.config.page_shift());
         self.counters.splits += 1;
         self.note_number();
+        let part = match new {
+            Part::Below => self.tree.ending_at(addr),
+            Part::Above => self.tree.at(addr),
+        };
+        if let Some(part) = part {
+            part.opened();
+        }
         Ok(())
     }
 
@@ -196,12 +209,21 @@ impl Mm {
         let room = self.config.max_map_count.saturating_sub(self.tree.len());
         if cuts > room {
             if room > 0 {
-                self.split(range.start, SplitLimit::Enforced)?;
+                self.split(range.start, SplitLimit::Enforced, Part::Below)?;
             }
             return Err(Errno::ENOMEM);
         }
-        if cuts > 0 && !vma.backing.may_split() {
-            return Err(Errno::EINVAL);
+        if cuts > 0 && vma.operations().is_some() {
+            // Whoever listens hears of each cut by itself, and may object to the second.
+            if range.start > vma.start {
+                self.split(range.start, SplitLimit::Enforced, Part::Below)?;
+            }
+            if range.end < vma.end {
+                self.split(range.end, SplitLimit::Enforced, Part::Above)?;
+            }
+        } else if cuts > 0 {
+            vma.may_split(range.start)?;
+            self.counters.splits += cuts as u64;
         }
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
@@ -211,7 +233,6 @@ impl Mm {
             vma.uffd = change.uffd;
         };
         self.tree.carve(range, shift, set, count);
-        self.counters.splits += cuts as u64;
         self.note_number();
         Ok(range)
     }

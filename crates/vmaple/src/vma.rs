@@ -1,8 +1,10 @@
 //! One mapping: a range with the same flags and the same backing.
 
 use crate::addr::AddrRange;
+use crate::errno::Errno;
 use crate::file::{FileKind, FileRef};
 use crate::flags::VmFlags;
+use crate::operations::VmaOperations;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -73,21 +75,15 @@ impl Backing {
     #[must_use]
     #[doc(alias = "vm_ops->close")]
     pub fn closes(&self) -> bool {
-        match self.file().map(|file| file.kind()) {
-            Some(FileKind::SystemV) => true,
-            Some(FileKind::Device { closes, .. }) => closes,
+        let Some(file) = self.file() else {
+            return false;
+        };
+        let by_kind = match file.kind() {
+            FileKind::SystemV => true,
+            FileKind::Device { closes, .. } => closes,
             _ => false,
-        }
-    }
-
-    /// Whether a VMA with this backing may be cut in two.
-    #[must_use]
-    #[doc(alias = "vm_ops->may_split")]
-    pub fn may_split(&self) -> bool {
-        match self {
-            Backing::Special(special) => special.may_split,
-            Backing::Anonymous | Backing::File(_) => true,
-        }
+        };
+        by_kind || file.operations().is_some_and(VmaOperations::has_close)
     }
 }
 
@@ -148,6 +144,22 @@ impl Vma {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.end <= self.start
+    }
+
+    /// Whether it may be cut at `addr`, in bytes, which lies inside it.
+    ///
+    /// # Errors
+    /// EINVAL for a mapping of the kernel's own, else what its
+    /// [operations](VmaOperations::may_split) answer.
+    #[doc(alias = "vm_ops->may_split")]
+    pub fn may_split(&self, addr: u64) -> Result<(), Errno> {
+        match &self.backing {
+            Backing::Special(special) if !special.may_split => Err(Errno::EINVAL),
+            _ => match self.operations() {
+                Some(operations) => operations.may_split(self, addr),
+                None => Ok(()),
+            },
+        }
     }
 
     /// Whether its pages are anonymous memory: no file, or a private mapping of `/dev/zero`.
