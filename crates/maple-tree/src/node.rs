@@ -26,6 +26,7 @@ use core::fmt;
 use core::ptr;
 use vmaple_sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use vmaple_sync::cell::Frozen;
+use vmaple_sync::slots;
 
 /// One slot: null, an entry, or a child.
 pub(crate) type Slot = AtomicPtr<()>;
@@ -47,6 +48,8 @@ pub trait Node: Sized + fmt::Debug {
 
     /// A node with nothing in it.
     fn empty() -> Self;
+    /// The same node again, for its one writer, who changes the copy before anyone else sees it.
+    fn copy(&self) -> Self;
     /// The last index of each slot, padded with `u64::MAX`.
     fn pivots(&self) -> &[u64];
     /// The same, for the maker.
@@ -80,6 +83,8 @@ pub struct Branch<const N: usize, G> {
 pub trait GapArray: fmt::Debug {
     /// All zero.
     fn empty() -> Self;
+    /// The same gaps again.
+    fn copy(&self) -> Self;
     /// One per slot, or none.
     fn as_slice(&self) -> &[AtomicU64];
 }
@@ -93,6 +98,10 @@ impl GapArray for NoGap {
         Self
     }
 
+    fn copy(&self) -> Self {
+        Self
+    }
+
     fn as_slice(&self) -> &[AtomicU64] {
         &[]
     }
@@ -101,6 +110,12 @@ impl GapArray for NoGap {
 impl<const N: usize> GapArray for [AtomicU64; N] {
     fn empty() -> Self {
         core::array::from_fn(|_| AtomicU64::new(0))
+    }
+
+    #[inline]
+    fn copy(&self) -> Self {
+        // Relaxed: read by the writer, who wrote them.
+        core::array::from_fn(|slot| AtomicU64::new(self[slot].load(Ordering::Relaxed)))
     }
 
     fn as_slice(&self) -> &[AtomicU64] {
@@ -119,6 +134,14 @@ impl<const N: usize> Node for Leaf<N> {
         Self {
             pivots: Frozen::new([u64::MAX; N]),
             slots: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+        }
+    }
+
+    #[inline]
+    fn copy(&self) -> Self {
+        Self {
+            pivots: Frozen::new(*self.pivots.get()),
+            slots: slots::copy_of(&self.slots),
         }
     }
 
@@ -160,6 +183,15 @@ impl<const N: usize, G: GapArray> Node for Branch<N, G> {
             pivots: Frozen::new([u64::MAX; N]),
             slots: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
             gaps: G::empty(),
+        }
+    }
+
+    #[inline]
+    fn copy(&self) -> Self {
+        Self {
+            pivots: Frozen::new(*self.pivots.get()),
+            slots: slots::copy_of(&self.slots),
+            gaps: self.gaps.copy(),
         }
     }
 

@@ -189,6 +189,25 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         Ok(Fresh(memory))
     }
 
+    /// A copy of a node of `level` that only this writer writes, logged as fresh.
+    #[inline]
+    pub(crate) fn make_copy<N: Node>(
+        &mut self,
+        from: &N,
+        level: usize,
+    ) -> Result<Fresh<N>, AllocError> {
+        debug_assert_eq!(N::IS_LEAF, level == 0);
+        let memory = match self.pool::<N>().take() {
+            Some(memory) => memory,
+            None => allocate::<N>()?,
+        }
+        .cast::<N>();
+        // SAFETY: Owned memory with the layout of `N`.
+        unsafe { memory.write(from.copy()) };
+        self.fresh.push((memory.cast(), level as u8));
+        Ok(Fresh(memory))
+    }
+
     /// Logs a node that the current write replaces, and what dies with it.
     #[inline]
     pub(crate) fn retire(&mut self, node: NodeRef<'_, C>, dying: (usize, usize)) {

@@ -12,8 +12,8 @@
 //!    there: one atomic store, and readers see the whole write. If no level comes to that, the
 //!    root word is that slot.
 //!
-//! A tree that nobody else can look at needs no copies: a write that stays within one leaf is made
-//! there ([`edit`]).
+//! Most writes change one leaf or two, and are made there without a plan ([`edit`], [`pair`]): in
+//! the nodes themselves if nobody else can look, else in copies of them.
 //!
 //! ```text
 //!            [ . . . ]                  [ . . . ]          store here: one word
@@ -30,8 +30,9 @@
 #![expect(unsafe_code, reason = "reads the tree as its only writer")]
 
 mod build;
+mod copy;
 mod edit;
-mod overflow;
+mod pair;
 mod plan;
 mod publish;
 
@@ -89,9 +90,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let Some(top) = (unsafe { self.root.load::<C>() }) else {
             return self.fill_empty(span, new);
         };
-        if self.is_alone
-            && let Some(outcome) = self.edit(top, span, new)
-        {
+        if let Some(outcome) = self.edit(top, span, new) {
             return outcome;
         }
         self.rebuild_all(top, span, new)

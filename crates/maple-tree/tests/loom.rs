@@ -150,6 +150,51 @@ fn erase_then_walk() {
 }
 
 #[test]
+fn a_store_into_the_next_leaf_then_walk() {
+    beside(
+        4,
+        |tree| store(tree, 2, 16),
+        |tree| {
+            let (low, high) = {
+                let section = tree.enter();
+                let reader = tree.read(&section);
+                let ends = [4, 12].map(|index| {
+                    let (span, entry) = reader.load(index).expect("covered throughout");
+                    entry.check(span);
+                    span
+                });
+                (ends[0], ends[1])
+            };
+            let new = Span::new(2, 16);
+            assert!(low == Span::new(0, 4) || low == new);
+            assert!(high == new || (high == Span::new(10, 14) && low != new));
+        },
+    );
+}
+
+#[test]
+fn a_gap_that_leaves_share_then_walk() {
+    // Wherever the leaves end, one of the erasures joins gaps of two.
+    for at in [12, 22] {
+        beside(
+            4,
+            move |tree| assert!(tree.write().erase(at).is_ok()),
+            move |tree| {
+                let section = tree.enter();
+                let reader = tree.read(&section);
+                let (span, entry) = reader.range_at(at);
+                match entry {
+                    Some(entry) => entry.check(span),
+                    None => assert_eq!(span, Span::new(at - 7, at + 7)),
+                }
+                assert!(reader.load(at + 10).is_some(), "there throughout");
+                assert!(reader.load(at - 10).is_some(), "there throughout");
+            },
+        );
+    }
+}
+
+#[test]
 fn root_replacement() {
     beside(
         1,
@@ -222,6 +267,21 @@ fn a_gap_seen_to_grow_is_found() {
             let reader = tree.read(&section);
             if reader.load(12).is_none() {
                 assert_eq!(reader.lowest_gap(15, 1, 0..=29), Some(5));
+            }
+        },
+    );
+}
+
+#[test]
+fn a_gap_seen_to_grow_within_a_leaf_is_found() {
+    beside(
+        4,
+        |tree| assert!(tree.write().clear(12..=14).is_ok()),
+        |tree| {
+            let section = tree.enter();
+            let reader = tree.read(&section);
+            if reader.load(13).is_none() {
+                assert_eq!(reader.lowest_gap(8, 1, 0..=29), Some(12));
             }
         },
     );

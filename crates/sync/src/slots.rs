@@ -37,6 +37,26 @@ pub fn copy_within<T>(slots: &mut [AtomicPtr<T>], from: Range<usize>, to: usize)
     one_by_one(slots, from, to);
 }
 
+/// A copy of slots that nobody else writes meanwhile.
+///
+/// # Examples
+///
+/// ```
+/// use std::ptr::without_provenance_mut;
+/// use vmaple_sync::atomic::AtomicPtr;
+/// use vmaple_sync::slots;
+///
+/// let row = [1, 2].map(|word| AtomicPtr::<()>::new(without_provenance_mut(word)));
+/// let copy = slots::copy_of(&row).map(|slot| slot.into_inner().addr());
+/// assert_eq!(copy, [1, 2]);
+/// ```
+#[inline]
+pub fn copy_of<T, const N: usize>(slots: &[AtomicPtr<T>; N]) -> [AtomicPtr<T>; N] {
+    use crate::atomic::Ordering;
+    // Relaxed: read by the one who wrote them, or after whoever wrote them.
+    core::array::from_fn(|slot| AtomicPtr::new(slots[slot].load(Ordering::Relaxed)))
+}
+
 /// Empties the slots in `range`.
 ///
 /// # Panics

@@ -1,10 +1,11 @@
-//! Edit: a write that stays within one leaf of a tree that nobody reads, made in place.
+//! Edit: a write that stays within one leaf, or within two leaves side by side.
 //!
-//! The leaf's tail moves up or down, the items go into the hole, and the gaps above follow: no
-//! node is allocated and none is retired. A leaf without room shares with its neighbour or is split
-//! (`overflow`). What does not fit otherwise (the write spans leaves, the leaf keeps too little, an
-//! emptied range merges with one in the next leaf) is left to the general way, which builds new
-//! nodes.
+//! Most writes change one leaf. What to do is decided the same way whether or not others may look:
+//! the slots that the range touches are cut out and up to three items take their place. A writer
+//! that is alone then changes the leaf itself; one beside readers changes a copy (`copy`). A leaf
+//! that would hold too much or too little, or a range that goes on in the next leaf, is a matter of
+//! two leaves (`pair`). The rest (the write spans more, or the parent has no room) is left to the
+//! general way, which builds new nodes from the leaves up.
 //!
 //! ```text
 //!   store [20, 24]      | 9 | 40 | max |                 | 9 | 19 | 24 | 40 | max |
@@ -13,18 +14,20 @@
 //!
 //! # Safety
 //!
-//! Used only by a writer that is alone: it came from a `&mut` tree, so no reader exists, and the
-//! one reference to the leaf is made after the last look through others.
+//! A leaf is changed only by a writer that is alone: it came from a `&mut` tree, so no reader
+//! exists, and the one reference to the leaf is made after the last look through others.
 #![expect(unsafe_code, reason = "writes to a leaf in place")]
 
 use super::Writer;
 use super::build::{Item, Items};
+use super::pair::Mates;
+use super::publish::settle_gaps;
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, first_of, len, longest_gap, search};
+use crate::node::{Node, first_of, len, search};
 use crate::span::Span;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
@@ -54,17 +57,66 @@ pub(super) struct LeafAt<'w, C: Config> {
     pub(super) bounds: Span,
 }
 
+impl<C: Config> Clone for LeafAt<'_, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C: Config> Copy for LeafAt<'_, C> {}
+
 /// The slots that a write replaces.
 pub(super) struct Cut {
     pub(super) from: usize,
     /// The last of them.
     pub(super) to: usize,
     /// What is emptied or filled, widened for an erasure.
-    span: Span,
+    pub(super) span: Span,
     /// Where slot `from` begins.
-    first: u64,
+    pub(super) first: u64,
     /// Where slot `to` ends.
-    last: u64,
+    pub(super) last: u64,
+}
+
+impl Cut {
+    /// Whether something of slot `from` remains.
+    #[inline]
+    pub(super) fn keeps_before(&self) -> bool {
+        self.first < self.span.first
+    }
+
+    /// Whether something of slot `to` remains.
+    #[inline]
+    pub(super) fn keeps_after(&self) -> bool {
+        self.span.last < self.last
+    }
+
+    /// How many slots it replaces.
+    #[inline]
+    pub(super) fn nr_old(&self) -> usize {
+        self.to - self.from + 1
+    }
+
+    /// How many items take their place.
+    #[inline]
+    pub(super) fn nr_new(&self) -> usize {
+        1 + usize::from(self.keeps_before()) + usize::from(self.keeps_after())
+    }
+
+    /// Whether it is one slot and all of it.
+    #[inline]
+    pub(super) fn is_one_slot(&self) -> bool {
+        self.from == self.to && !self.keeps_before() && !self.keeps_after()
+    }
+
+    /// The slots of whose entries nothing remains: `from..to`, empty if `to` is not above `from`.
+    #[inline]
+    pub(super) fn dying(&self) -> (usize, usize) {
+        (
+            self.from + usize::from(self.keeps_before()),
+            self.to + usize::from(!self.keeps_after()),
+        )
+    }
 }
 
 #[inline]
@@ -87,9 +139,15 @@ fn walk<'w, C: Config>(way: &mut Way<'w, C>, top: NodeRef<'w, C>, index: u64) ->
 
 impl<C: Config> LeafAt<'_, C> {
     #[inline]
-    fn raw(&self, slot: usize) -> *mut () {
+    pub(super) fn raw(&self, slot: usize) -> *mut () {
         // Relaxed: read by the writer, who wrote it.
         self.leaf.slots()[slot].load(Ordering::Relaxed)
+    }
+
+    /// How many slots the leaf uses.
+    #[inline]
+    pub(super) fn nr_used(&self) -> usize {
+        len(self.leaf.pivots(), self.bounds.last)
     }
 
     #[inline]
@@ -106,24 +164,38 @@ impl<C: Config> LeafAt<'_, C> {
         }
     }
 
-    /// The longest empty slot among `from..=to`, the first of which begins at `first`.
+    /// The longest empty slot among `from..to`, the first of which begins at `first`.
     #[inline]
     fn widest_empty(&self, from: usize, to: usize, mut first: u64) -> u64 {
         let mut widest = 0;
-        for slot in from..=to {
+        for slot in from..to {
             let last = self.leaf.pivots()[slot];
-            if self.raw(slot).is_null() {
-                widest = widest.max(last - first + 1);
-            }
+            let len = last.wrapping_sub(first).wrapping_add(1);
+            let empty = if self.raw(slot).is_null() { len } else { 0 };
+            widest = widest.max(empty);
             first = last.wrapping_add(1);
         }
         widest
     }
+
+    /// The longest gap once `items` have taken the place of `cut`. `old` is what it was before.
+    #[inline]
+    pub(super) fn gap_after(&self, cut: &Cut, items: &Items, old: u64) -> u64 {
+        let added = widest_empty_item(items, cut.first);
+        if added >= old || cfg!(planted = "edit_gap") {
+            return old.max(added);
+        }
+        if self.widest_empty(cut.from, cut.to + 1, cut.first) < old {
+            return old;
+        }
+        let before = self.widest_empty(0, cut.from, self.bounds.first);
+        let after = self.widest_empty(cut.to + 1, self.nr_used(), cut.last.wrapping_add(1));
+        added.max(before).max(after)
+    }
 }
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
-    /// Makes the write in place if it stays within one leaf and leaves that well filled. `None`:
-    /// it does not, and nothing was done.
+    /// Makes the write if one leaf or two are enough. `None`: they are not, and nothing was done.
     #[inline]
     pub(super) fn edit(
         &mut self,
@@ -131,45 +203,47 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         span: Span,
         new: *mut (),
     ) -> Option<Result<(), AllocError>> {
-        debug_assert!(self.is_alone);
         let mut way = Way::new();
         let at = walk(&mut way, top, span.first);
         if span.last > at.bounds.last {
-            return None;
+            return self.edit_pair(&way, &at, Mates::After, span, new);
         }
         let mut cut = at.cut(span);
-        if new.is_null() {
-            self.widen(&at, &mut cut)?;
-        }
-        let has_before = cut.first < cut.span.first;
-        let has_after = cut.span.last < cut.last;
-        let nr_old = cut.to - cut.from + 1;
-        let nr_new = 1 + usize::from(has_before) + usize::from(has_after);
-        let nr_used = len(at.leaf.pivots(), at.bounds.last);
-        let nr_left = nr_used + nr_new - nr_old;
-        let is_last = at.bounds.last == u64::MAX;
-        let may_be_empty = new.is_null() && nr_left == 1;
-        if may_be_empty || (nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull"))
+        if new.is_null()
+            && let Some(mates) = self.widen(&at, &mut cut)
         {
+            return self.edit_pair(&way, &at, mates, span, new);
+        }
+        let nr_left = at.nr_used() + cut.nr_new() - cut.nr_old();
+        let is_last = at.bounds.last == u64::MAX;
+        if new.is_null() && nr_left == 1 {
             return None;
         }
-        if nr_left > C::Leaf::SLOTS {
-            return self.overflow(&way, &at, &cut, new);
+        if nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull") {
+            return self.edit_pair(&way, &at, Mates::Either, span, new);
         }
-        if new.is_null() && nr_old == 1 && nr_new == 1 && at.raw(cut.from).is_null() {
+        if nr_left > C::Leaf::SLOTS {
+            let mates = self.overflow_mates(&way, &at, &cut)?;
+            return self.edit_pair(&way, &at, mates, span, new);
+        }
+        if new.is_null() && cut.is_one_slot() && at.raw(cut.from).is_null() {
             return Some(Ok(()));
         }
-        Some(self.apply(&way, &at, &cut, new))
+        Some(if self.is_alone {
+            self.edit_in_place(&way, &at, &cut, new)
+        } else {
+            self.edit_copy(&way, &at, &cut, new)
+        })
     }
 
-    /// Widens an erasure over the empty slots at and beside its ends. `None` if there is one in
-    /// another leaf.
+    /// Widens an erasure over the empty slots at and beside its ends. If there is one in another
+    /// leaf, the leaf on that side has to come in.
     #[inline]
-    fn widen(&self, at: &LeafAt<'w, C>, cut: &mut Cut) -> Option<()> {
+    fn widen(&self, at: &LeafAt<'w, C>, cut: &mut Cut) -> Option<Mates> {
         let pivots = at.leaf.pivots();
         if at.raw(cut.from).is_null() {
             cut.span.first = cut.first;
-        } else if cut.first == cut.span.first {
+        } else if !cut.keeps_before() {
             if cut.from > 0 {
                 if at.raw(cut.from - 1).is_null() && !cfg!(planted = "edit_null_run") {
                     cut.from -= 1;
@@ -177,12 +251,12 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                     cut.span.first = cut.first;
                 }
             } else if cut.first > 0 && self.is_empty_at(cut.first - 1) {
-                return None;
+                return Some(Mates::Before);
             }
         }
         if at.raw(cut.to).is_null() {
             cut.span.last = cut.last;
-        } else if cut.last == cut.span.last {
+        } else if !cut.keeps_after() {
             if cut.last < at.bounds.last {
                 if at.raw(cut.to + 1).is_null() {
                     cut.to += 1;
@@ -193,67 +267,66 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 && self.is_empty_at(cut.last + 1)
                 && !cfg!(planted = "edit_null_beside")
             {
-                return None;
+                return Some(Mates::After);
             }
         }
-        Some(())
+        None
     }
 
-    fn is_empty_at(&self, index: u64) -> bool {
+    pub(super) fn is_empty_at(&self, index: u64) -> bool {
         self.reader().walk(index).1.is_null()
     }
 
-    /// Replaces the slots of `cut`.
+    /// Replaces the slots of `cut` in the leaf itself.
     #[inline]
-    fn apply(
+    fn edit_in_place(
         &mut self,
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
         cut: &Cut,
         new: *mut (),
     ) -> Result<(), AllocError> {
-        let items = self.prepare(at, cut, new)?;
-        self.retire_cut(at, cut);
-        let gap = C::TRACKS_GAPS.then(|| {
-            let removed = at.widest_empty(cut.from, cut.to, cut.first);
-            (removed, widest_empty_item(&items, cut.first))
-        });
-        let nr_used = len(at.leaf.pivots(), at.bounds.last);
+        debug_assert!(self.is_alone);
+        self.nodes.reserve_entries(cut.nr_old())?;
+        let items = self.items(cut, at.raw(cut.from), at.raw(cut.to), new)?;
+        if core::mem::needs_drop::<E>() && !cfg!(planted = "edit_leak") {
+            let (from, to) = cut.dying();
+            for entry in (from..to).filter_map(|slot| NonNull::new(at.raw(slot))) {
+                self.nodes.retire_entry(entry);
+            }
+        }
+        let gap = longest_after(way, at, cut, &items);
+        let nr_used = at.nr_used();
         // SAFETY: The writer is alone, and `at.leaf` is not looked at until the edit is over.
         let leaf = unsafe { at.node.leaf_mut() };
         splice(leaf, nr_used, cut, &items);
-        if let Some((removed, added)) = gap {
-            self.settle(way, at.node, at.bounds, removed, added);
+        if let Some((_, gap)) = gap {
+            settle_gaps(way.iter(), gap);
         }
         Ok(())
     }
 
-    /// Does what may fail: makes the items, and room in the log for what they displace.
+    /// What takes the place of the slots of `cut`, the outer ones of which hold `before` and
+    /// `after`: left remainder, new entry, right remainder.
     #[inline]
-    pub(super) fn prepare(
-        &mut self,
-        at: &LeafAt<'w, C>,
+    pub(super) fn items(
+        &self,
         cut: &Cut,
+        before: *mut (),
+        after: *mut (),
         new: *mut (),
     ) -> Result<Items, AllocError> {
-        self.nodes.reserve_entries(cut.to - cut.from + 1)?;
-        self.edit_items(at, cut, new)
-    }
-
-    /// What goes into the hole: left remainder, new entry, right remainder.
-    #[inline]
-    fn edit_items(&self, at: &LeafAt<'w, C>, cut: &Cut, new: *mut ()) -> Result<Items, AllocError> {
         let mut items = Items::new();
-        let has_before = cut.first < cut.span.first;
-        if has_before {
-            items.push(Item::slot(at.raw(cut.from), cut.span.first - 1));
+        if cut.keeps_before() {
+            items.push(Item::slot(before, cut.span.first - 1));
         }
         items.push(Item::slot(new, cut.span.last));
-        if cut.span.last < cut.last {
-            let mut raw = at.raw(cut.to);
+        if cut.keeps_after() {
+            let mut raw = after;
             if let Some(entry) = NonNull::new(raw)
-                && has_before
+                && cut.keeps_before()
                 && cut.from == cut.to
+                && !cfg!(planted = "no_duplicate")
             {
                 // SAFETY: The tree owns the entry in that slot.
                 raw = unsafe { E::try_duplicate(entry) }?.into_raw().as_ptr();
@@ -262,65 +335,23 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         }
         Ok(items)
     }
-
-    /// Logs the entries of which nothing remains.
-    #[inline]
-    fn retire_cut(&mut self, at: &LeafAt<'w, C>, cut: &Cut) {
-        if !core::mem::needs_drop::<E>() || cfg!(planted = "edit_leak") {
-            return;
-        }
-        for slot in cut.from..=cut.to {
-            let remains = (slot == cut.from && cut.first < cut.span.first)
-                || (slot == cut.to && cut.span.last < cut.last);
-            if let Some(entry) = NonNull::new(at.raw(slot))
-                && !remains
-            {
-                self.nodes.retire_entry(entry);
-            }
-        }
-    }
-
-    /// Makes the gaps above the edited leaf exact, given the longest that was removed from it and
-    /// the longest that was added.
-    #[inline]
-    fn settle(
-        &self,
-        way: &Way<'w, C>,
-        node: NodeRef<'w, C>,
-        bounds: Span,
-        removed: u64,
-        added: u64,
-    ) {
-        let Some(parent) = way.last() else {
-            return;
-        };
-        // Relaxed, here and below: nobody else looks.
-        let old = parent.branch.node.gaps()[parent.slot].load(Ordering::Relaxed);
-        let mut gap = old.max(added);
-        if removed == old && added < old && !cfg!(planted = "edit_gap") {
-            let Kind::Leaf(leaf) = node.kind() else {
-                unreachable!("the way ends in a leaf")
-            };
-            let at = LeafAt { node, leaf, bounds };
-            gap = at.widest_empty(0, len(leaf.pivots(), bounds.last) - 1, bounds.first);
-        }
-        settle_above(way, gap);
-    }
 }
 
-/// Notes in the branches from the last of `way` up that the longest gap below it is `gap`.
+/// The longest gap of the leaf before and after, if anybody above wants to know.
 #[inline]
-pub(super) fn settle_above<C: Config>(way: &[Turn<'_, C>], mut gap: u64) {
-    for turn in way.iter().rev() {
-        let gaps = turn.branch.node.gaps();
-        // Relaxed, here and below: nobody else looks.
-        if gaps[turn.slot].load(Ordering::Relaxed) == gap {
-            return;
-        }
-        // Relaxed: as above.
-        gaps[turn.slot].store(gap, Ordering::Relaxed);
-        gap = longest_gap(gaps, gaps.len());
+pub(super) fn longest_after<C: Config>(
+    way: &Way<'_, C>,
+    at: &LeafAt<'_, C>,
+    cut: &Cut,
+    items: &Items,
+) -> Option<(u64, u64)> {
+    if !C::TRACKS_GAPS {
+        return None;
     }
+    let parent = way.last()?;
+    // Relaxed: read by the writer, who wrote it.
+    let old = parent.branch.node.gaps()[parent.slot].load(Ordering::Relaxed);
+    Some((old, at.gap_after(cut, items, old)))
 }
 
 /// The longest empty item; the first begins at `first`.
@@ -338,7 +369,7 @@ pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
 
 /// Puts `items` in place of the slots of `cut`.
 #[inline]
-fn splice<N: Node>(leaf: &mut N, nr_used: usize, cut: &Cut, items: &Items) {
+pub(super) fn splice<N: Node>(leaf: &mut N, nr_used: usize, cut: &Cut, items: &Items) {
     let (pivots, words) = leaf.parts_mut();
     let tail = cut.to + 1;
     let new_tail = cut.from + items.len();

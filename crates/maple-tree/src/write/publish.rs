@@ -7,13 +7,25 @@
 
 use super::Writer;
 use super::build::Item;
-use super::plan::Plan;
+use super::edit::{Turn, Way};
+use super::plan::{Plan, Step};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::link::NodeRef;
-use crate::node::{first_of, longest_gap};
+use crate::node::{Node, Slot, first_of, longest_gap};
 use core::ptr::NonNull;
-use vmaple_sync::atomic::Ordering;
+use vmaple_sync::atomic::{AtomicU64, Ordering};
+
+/// The order of the store that publishes.
+const PUBLISH: Ordering = if cfg!(planted = "publish_relaxed") {
+    // Relaxed: the bug.
+    Ordering::Relaxed
+} else {
+    // Release: pairs with the Acquire in `BranchRef::child` and in the readers' loads of
+    // entries. A reader who sees the word sees the nodes and the entry behind it.
+    // Witness: `tests/loom.rs::replace_then_walk`, `exact_fit_then_load`.
+    Ordering::Release
+};
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     /// Replaces the one slot that both edges take at `depth` by `item`.
@@ -30,34 +42,69 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         } else {
             item.gap
         };
-        let gaps_from = if is_leaf {
-            depth.checked_sub(1)
+        let above = if !C::TRACKS_GAPS {
+            &[]
+        } else if is_leaf {
+            &plan.left[..depth]
         } else {
-            Some(depth)
+            &plan.left[..=depth]
         };
-        let gaps_from = gaps_from.filter(|_| C::TRACKS_GAPS);
-        if let Some(top) = gaps_from {
-            raise_gaps(plan, top, gap);
-        }
+        raise_gaps(above.iter(), gap);
         if is_leaf {
             // Relaxed: read by the writer, who wrote it.
             if let Some(old) = NonNull::new(slot.load(Ordering::Relaxed)) {
                 self.nodes.retire_entry(old);
             }
         }
-        let order = if cfg!(planted = "publish_relaxed") {
-            // Relaxed: the bug.
-            Ordering::Relaxed
-        } else {
-            // See below. Witness: as there.
-            Ordering::Release
+        slot.store(item.raw, PUBLISH);
+        settle_gaps(above.iter(), gap);
+    }
+
+    /// Makes `node`, the top of `height` levels, what `way` leads to. `gap` is the longest below
+    /// it, if branches know theirs.
+    #[inline]
+    pub(super) fn publish_below(
+        &self,
+        way: &[Turn<'w, C>],
+        node: *mut (),
+        height: usize,
+        gap: Option<u64>,
+    ) {
+        let Some(parent) = way.last() else {
+            self.root.publish(node, height);
+            return;
         };
-        // Release: pairs with the Acquire in `BranchRef::child` and in the readers' loads of
-        // entries. A reader who sees the word sees the nodes and the entry behind it.
-        // Witness: `tests/loom.rs::replace_then_walk`, `exact_fit_then_load`.
-        slot.store(item.raw, order);
-        if let Some(top) = gaps_from {
-            settle_gaps(plan, top, gap);
+        if let Some(gap) = gap
+            && !cfg!(planted = "hint_late")
+        {
+            raise_gaps(way.iter(), gap);
+        }
+        parent.branch.node.slots()[parent.slot].store(node, PUBLISH);
+        if let Some(gap) = gap {
+            settle_gaps(way.iter(), gap);
+        }
+    }
+
+    /// Makes `new` the entry in a slot of the leaf to which `way` leads. `gap` is the longest in
+    /// that leaf then, if branches know theirs.
+    #[inline]
+    pub(super) fn publish_entry(
+        &mut self,
+        way: &Way<'w, C>,
+        slot: &Slot,
+        new: *mut (),
+        gap: Option<u64>,
+    ) {
+        if let Some(gap) = gap {
+            raise_gaps(way.iter(), gap);
+        }
+        // Relaxed: read by the writer, who wrote it.
+        if let Some(old) = NonNull::new(slot.load(Ordering::Relaxed)) {
+            self.nodes.retire_entry(old);
+        }
+        slot.store(new, PUBLISH);
+        if let Some(gap) = gap {
+            settle_gaps(way.iter(), gap);
         }
     }
 }
@@ -85,10 +132,41 @@ fn leaf_gap<C: Config>(
         .unwrap_or(0)
 }
 
-/// Raises the hints from `depth` up to at least `gap`.
-fn raise_gaps<C: Config>(plan: &Plan<'_, C>, depth: usize, gap: u64) {
-    for step in plan.left[..=depth].iter().rev() {
-        let hint = &step.node.gaps()[step.slot];
+/// A branch on the way from the root to a write.
+pub(super) trait Above {
+    /// The branch's hints.
+    fn gaps(&self) -> &[AtomicU64];
+    /// The slot that the way takes.
+    fn slot(&self) -> usize;
+}
+
+impl<C: Config> Above for Turn<'_, C> {
+    #[inline]
+    fn gaps(&self) -> &[AtomicU64] {
+        self.branch.node.gaps()
+    }
+
+    #[inline]
+    fn slot(&self) -> usize {
+        self.slot
+    }
+}
+
+impl<C: Config> Above for Step<'_, C> {
+    fn gaps(&self) -> &[AtomicU64] {
+        self.node.gaps()
+    }
+
+    fn slot(&self) -> usize {
+        self.slot
+    }
+}
+
+/// Raises the hints on the way to at least `gap`.
+#[inline]
+pub(super) fn raise_gaps<'a, A: Above + 'a>(way: impl DoubleEndedIterator<Item = &'a A>, gap: u64) {
+    for above in way.rev() {
+        let hint = &above.gaps()[above.slot()];
         // Relaxed: read by the writer, who wrote it.
         if hint.load(Ordering::Relaxed) >= gap {
             return;
@@ -99,12 +177,19 @@ fn raise_gaps<C: Config>(plan: &Plan<'_, C>, depth: usize, gap: u64) {
     }
 }
 
-/// Makes the hints from `depth` up exact, the lowest being `gap`. None is below its new value.
-fn settle_gaps<C: Config>(plan: &Plan<'_, C>, depth: usize, mut gap: u64) {
-    for step in plan.left[..=depth].iter().rev() {
-        let hint = &step.node.gaps()[step.slot];
+/// Makes the hints on the way exact, the lowest being `gap`. Beside readers, none is below its
+/// new value.
+#[inline]
+pub(super) fn settle_gaps<'a, A: Above + 'a>(
+    way: impl DoubleEndedIterator<Item = &'a A>,
+    mut gap: u64,
+) {
+    for above in way.rev() {
+        let gaps = above.gaps();
+        let hint = &gaps[above.slot()];
         // Relaxed: read by the writer, who wrote it.
-        if hint.load(Ordering::Relaxed) == gap {
+        let old = hint.load(Ordering::Relaxed);
+        if old == gap {
             // What was raised was raised to the exact value, and above it nothing changes.
             return;
         }
@@ -112,6 +197,6 @@ fn settle_gaps<C: Config>(plan: &Plan<'_, C>, depth: usize, mut gap: u64) {
         // the write that used the gap up.
         // Loom has no witness: its trees are too low for this path.
         hint.store(gap, Ordering::Release);
-        gap = longest_gap(step.node.gaps(), step.len);
+        gap = longest_gap(gaps, gaps.len());
     }
 }
