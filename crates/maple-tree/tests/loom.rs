@@ -276,12 +276,12 @@ fn a_gap_seen_to_grow_is_found() {
 fn a_gap_seen_to_grow_within_a_leaf_is_found() {
     beside(
         4,
-        |tree| assert!(tree.write().clear(12..=14).is_ok()),
+        |tree| assert!(tree.write().clear(22..=24).is_ok()),
         |tree| {
             let section = tree.enter();
             let reader = tree.read(&section);
-            if reader.load(13).is_none() {
-                assert_eq!(reader.lowest_gap(8, 1, 0..=29), Some(12));
+            if reader.load(23).is_none() {
+                assert_eq!(reader.lowest_gap(8, 1, 0..=29), Some(22));
             }
         },
     );
