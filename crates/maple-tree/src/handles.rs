@@ -270,6 +270,15 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         unsafe { Reader::new(&self.trunk.root.0) }
     }
 
+    /// Whether no [`TreeReader`] is left: then writes may change nodes in place, which is cheaper.
+    ///
+    /// True until [`new_reader`](Self::new_reader) is called next.
+    #[inline]
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.trunk.is_only()
+    }
+
     /// What a write needs: the root, and what is the writer's alone.
     #[inline]
     pub(crate) fn parts_mut(&mut self) -> (&Root, &mut State<E, C>) {

@@ -57,6 +57,18 @@ impl<T> Joint<T> {
     }
 }
 
+impl<T> Joint<T> {
+    /// Whether this is the only handle. It stays so while the caller makes no other: only from a
+    /// handle comes a handle.
+    #[inline]
+    pub(crate) fn is_only(&self) -> bool {
+        // Acquire: pairs with the Release in `drop`: what the other owners did comes before what
+        // this one does alone. No witness: a checker would have to let a read take the value of a
+        // store that comes after it, which loom does not.
+        self.counted().nr_owners.load(Ordering::Acquire) == 1
+    }
+}
+
 impl<T> Clone for Joint<T> {
     fn clone(&self) -> Self {
         // Relaxed: this handle keeps the value meanwhile, and passing the new one to another

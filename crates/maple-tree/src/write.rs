@@ -66,6 +66,17 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         }
     }
 
+    /// The same, for a tree whose other handles are gone. The caller has the only one, borrowed by
+    /// `&mut` during `'w`.
+    #[inline]
+    pub(crate) fn unread(root: &'w Root, nodes: &'w mut Nodes<E, C>) -> Self {
+        Self {
+            root,
+            nodes,
+            is_alone: true,
+        }
+    }
+
     /// The writer of a tree that others may read meanwhile.
     #[inline]
     pub(crate) fn beside_readers(root: &'w Root, nodes: &'w mut Nodes<E, C>) -> Self {

@@ -26,9 +26,15 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// Runs one write; frees what earlier ones displaced if its time has come.
     #[inline]
     fn run<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
+        let is_alone = self.is_alone();
         let (root, State { nodes, limbo }) = self.parts_mut();
         limbo.turn_when_full::<E, C, B>(nodes);
-        write(&mut Writer::beside_readers(root, nodes))
+        let mut writer = if is_alone {
+            Writer::unread(root, nodes)
+        } else {
+            Writer::beside_readers(root, nodes)
+        };
+        write(&mut writer)
     }
 
     /// Lends an entry that the last write displaced.

@@ -2,11 +2,13 @@
 #![cfg(not(loom))]
 
 use maple_tree::{
-    Fan, Gaps, MapleTree, NoGaps, SharedMapleTree, Span, Tracked, TracksGaps, Untracked, WriteError,
+    Fan, Gaps, MapleTree, NoGaps, SharedMapleTree, Span, Tracked, TracksGaps, TreeWriter,
+    Untracked, WriteError,
 };
 use vmaple_model::random::SplitMix64;
 use vmaple_model::script::{Op, Script, Shape};
 use vmaple_model::tree::{Held, NaiveTree};
+use vmaple_rcu::DefaultBackend;
 
 fn flat((span, value): (Span, u32)) -> Held {
     (span.first, span.last, value)
@@ -230,6 +232,66 @@ fn check_without_gaps<C: maple_tree::Config>(seed: u64) {
     compare_all(&tree, &naive, 0);
 }
 
+/// Makes one write in both and compares what they say.
+fn write<C: maple_tree::Config, S: ?Sized>(
+    writer: &mut TreeWriter<u32, C, DefaultBackend, S>,
+    naive: &mut NaiveTree,
+    op: Op,
+    value: u32,
+) {
+    match op {
+        Op::Store { first, last } => {
+            writer.store(first..=last, value).expect("memory");
+            naive.store(first..=last, value);
+        }
+        Op::Insert { first, last } => {
+            let is_free = naive.occupant(first..=last).is_none();
+            assert_eq!(writer.insert(first..=last, value).is_ok(), is_free);
+            if is_free {
+                naive.store(first..=last, value);
+            }
+        }
+        Op::Clear { first, last } => {
+            writer.clear(first..=last).expect("memory");
+            naive.clear(first..=last);
+        }
+        Op::Erase(index) => {
+            let erased = writer.erase(index).expect("memory");
+            let expected = naive.erase(index);
+            let expected = expected.map(|held| (Span::new(held.0, held.1), held.2));
+            assert_eq!(erased, expected);
+        }
+    }
+}
+
+/// A writer whose readers come and go: it edits in place where it is alone, else it copies.
+fn check_handles<C: maple_tree::Config>(seed: u64, shape: Shape, steps: usize) {
+    let mut writer = TreeWriter::<u32, C>::new();
+    let mut naive = NaiveTree::default();
+    let mut random = SplitMix64::new(seed);
+    let mut reader = None;
+    for (step, op) in Script::new(seed, shape).take(steps).enumerate() {
+        match random.bounded(8) {
+            0 => reader = Some(writer.new_reader()),
+            1 => reader = None,
+            _ => {}
+        }
+        assert_eq!(writer.is_alone(), reader.is_none());
+        write(&mut writer, &mut naive, op, step as u32);
+        assert_eq!(writer.validate(), Ok(()), "seed {seed} step {step} {op:x?}");
+        let entries = naive.entries();
+        assert!(writer.reader().iter().map(flat).eq(entries.iter().copied()));
+    }
+}
+
+#[test]
+fn readers_come_and_go() {
+    for shape in [SPARSE, DENSE, WIDE] {
+        check_handles::<Fan<Tracked, 3, 3>>(21, shape, 1500);
+        check_handles::<Gaps>(22, shape, 1500);
+    }
+}
+
 /// The writes of a shared tree, which copy where one with a single owner edits in place.
 fn check_shared<C: TracksGaps>(seed: u64, shape: Shape, steps: usize) {
     let tree = SharedMapleTree::<u32, C>::new();
@@ -237,29 +299,7 @@ fn check_shared<C: TracksGaps>(seed: u64, shape: Shape, steps: usize) {
     for (step, op) in Script::new(seed, shape).take(steps).enumerate() {
         let value = step as u32;
         let mut writer = tree.write();
-        match op {
-            Op::Store { first, last } => {
-                writer.store(first..=last, value).expect("memory");
-                naive.store(first..=last, value);
-            }
-            Op::Insert { first, last } => {
-                let is_free = naive.occupant(first..=last).is_none();
-                assert_eq!(writer.insert(first..=last, value).is_ok(), is_free);
-                if is_free {
-                    naive.store(first..=last, value);
-                }
-            }
-            Op::Clear { first, last } => {
-                writer.clear(first..=last).expect("memory");
-                naive.clear(first..=last);
-            }
-            Op::Erase(index) => {
-                let erased = writer.erase(index).expect("memory");
-                let expected = naive.erase(index);
-                let expected = expected.map(|held| (Span::new(held.0, held.1), held.2));
-                assert_eq!(erased, expected);
-            }
-        }
+        write(&mut *writer, &mut naive, op, value);
         assert_eq!(writer.validate(), Ok(()), "seed {seed} step {step} {op:x?}");
         let entries = naive.entries();
         assert!(writer.reader().iter().map(flat).eq(entries.iter().copied()));
