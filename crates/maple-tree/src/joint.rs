@@ -63,8 +63,8 @@ impl<T> Joint<T> {
     #[inline]
     pub(crate) fn is_only(&self) -> bool {
         // Acquire: pairs with the Release in `drop`: what the other owners did comes before what
-        // this one does alone. No witness: a checker would have to let a read take the value of a
-        // store that comes after it, which loom does not.
+        // this one does alone. It has no witness: a checker would have to let a read take the value
+        // of a store that comes after it, which loom does not.
         self.counted().nr_owners.load(Ordering::Acquire) == 1
     }
 }
