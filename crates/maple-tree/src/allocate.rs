@@ -4,6 +4,7 @@ use crate::config::TracksGaps;
 use crate::entry::Entry;
 use crate::error::{StoreError, WriteError};
 use crate::gap::{self, Limits};
+use crate::reader::Reader;
 use crate::span::Span;
 use crate::tree::MapleTree;
 use crate::write::Writer;
@@ -53,6 +54,29 @@ impl Room {
     fn to_limits(self) -> Option<Limits> {
         Limits::new(self.size, self.align, self.limits)
     }
+
+    /// Where in the tree there is such room.
+    pub(crate) fn find<E: Entry, C: TracksGaps>(
+        self,
+        reader: Reader<'_, E, C>,
+        choice: Choice,
+    ) -> Result<Span, WriteError> {
+        self.check()?;
+        let top = reader.top();
+        let lowest = |room: Self| gap::lowest(top, room.to_limits()?);
+        let first = match choice {
+            Choice::Lowest => lowest(self),
+            Choice::Highest => self
+                .to_limits()
+                .and_then(|limits| gap::highest(top, limits)),
+            Choice::From(index) => {
+                let limits = Span::new(index.max(self.limits.first), self.limits.last);
+                lowest(Self { limits, ..self }).or_else(|| lowest(self))
+            }
+        };
+        let first = first.ok_or(WriteError::NoGap)?;
+        Ok(Span::new(first, first + (self.size - 1)))
+    }
 }
 
 /// Which of several gaps to take.
@@ -72,7 +96,7 @@ impl<E: Entry, C: TracksGaps> Writer<'_, E, C> {
         choice: Choice,
         entry: E,
     ) -> Result<Span, StoreError<E>> {
-        match self.place(room, choice) {
+        match room.find(self.reader(), choice) {
             Ok(span) => self.store(span, entry).map(|()| span),
             Err(cause) => Err(StoreError { entry, cause }),
         }
@@ -91,24 +115,6 @@ impl<E: Entry, C: TracksGaps> Writer<'_, E, C> {
             _ => room.limits.first,
         };
         Ok(span)
-    }
-
-    fn place(&self, room: Room, choice: Choice) -> Result<Span, WriteError> {
-        room.check()?;
-        let top = self.reader().top();
-        let lowest = |room: Room| gap::lowest(top, room.to_limits()?);
-        let first = match choice {
-            Choice::Lowest => lowest(room),
-            Choice::Highest => room
-                .to_limits()
-                .and_then(|limits| gap::highest(top, limits)),
-            Choice::From(index) => {
-                let limits = Span::new(index.max(room.limits.first), room.limits.last);
-                lowest(Room { limits, ..room }).or_else(|| lowest(room))
-            }
-        };
-        let first = first.ok_or(WriteError::NoGap)?;
-        Ok(Span::new(first, first + (room.size - 1)))
     }
 }
 

@@ -54,6 +54,7 @@ extern crate alloc;
 #[cfg(any(test, loom))]
 extern crate std;
 
+mod ahead;
 mod allocate;
 mod collect;
 mod config;
@@ -76,9 +77,11 @@ mod shared;
 mod span;
 mod tree;
 mod validate;
+mod writable;
 mod write;
 mod writer;
 
+pub use ahead::{ClearPlan, StorePlan};
 pub use allocate::Room;
 pub use collect::IntoIter;
 pub use config::{Config, Fan, Gaps, NoGaps, Tracked, TracksGaps, Untracked};
@@ -93,6 +96,7 @@ pub use shared::{SharedMapleTree, WriteGuard};
 pub use span::Span;
 pub use tree::MapleTree;
 pub use validate::{Census, Violation};
+pub use writable::WritableTree;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("maple-tree needs a 64-bit target");

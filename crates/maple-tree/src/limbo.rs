@@ -36,6 +36,8 @@ pub(crate) struct Limbo {
     period: GracePeriod,
     /// The length of the retired log at which to look again.
     look_at: usize,
+    /// For so many writes the log keeps the room it has.
+    nr_held: usize,
 }
 
 impl Limbo {
@@ -44,15 +46,38 @@ impl Limbo {
             waiting: Vec::new(),
             period: GracePeriod(0),
             look_at: BATCH,
+            nr_held: 0,
         }
     }
 
-    /// Frees the waiting batch if its time has come; called before each write.
+    /// Called before each write: frees the waiting batch if its time has come.
     #[inline]
-    pub(crate) fn turn_when_full<E: Entry, C: Config, B: Backend>(
+    pub(crate) fn before_write<E: Entry, C: Config, B: Backend>(
         &mut self,
         nodes: &mut Nodes<E, C>,
     ) {
+        if self.nr_held > 0 && !cfg!(planted = "reserve_unheld") {
+            self.nr_held -= 1;
+        } else {
+            self.turn_when_full::<E, C, B>(nodes);
+        }
+    }
+
+    /// Keeps the log where it is during the next `nr_writes` writes: they have room in it. It is
+    /// emptied before, if its time has come and no earlier call forbids it.
+    pub(crate) fn hold_for<E: Entry, C: Config, B: Backend>(
+        &mut self,
+        nr_writes: usize,
+        nodes: &mut Nodes<E, C>,
+    ) {
+        if self.nr_held == 0 {
+            self.turn_when_full::<E, C, B>(nodes);
+        }
+        self.nr_held = self.nr_held.max(nr_writes);
+    }
+
+    #[inline]
+    fn turn_when_full<E: Entry, C: Config, B: Backend>(&mut self, nodes: &mut Nodes<E, C>) {
         if nodes.retired_mut().len() >= self.look_at {
             self.turn::<E, C, B>(nodes);
         }

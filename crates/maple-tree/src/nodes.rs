@@ -20,6 +20,8 @@ use crate::link::{MAX_HEIGHT, NodeRef};
 use crate::node::Node;
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::{self, NonNull};
@@ -120,8 +122,17 @@ impl Pool {
     }
 }
 
+/// What a number of writes can need at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stock {
+    pub(crate) nr_writes: usize,
+    /// The height that the tree can reach by them.
+    pub(crate) height: usize,
+    pub(crate) nr_leaves: usize,
+    pub(crate) nr_branches: usize,
+}
+
 /// The node memory of one tree, and the logs of its current write.
-#[derive(Debug)]
 pub(crate) struct Nodes<E: Entry, C: Config> {
     leaves: Pool,
     branches: Pool,
@@ -131,6 +142,8 @@ pub(crate) struct Nodes<E: Entry, C: Config> {
     retired: Vec<Retired>,
     /// Where in `retired` the current write's begins.
     retired_before: usize,
+    /// The second owner that a planned write has made ahead; empty between writes.
+    laid_out: Cell<Option<E>>,
     owns: PhantomData<(E, fn() -> C)>,
 }
 
@@ -142,6 +155,7 @@ impl<E: Entry, C: Config> Nodes<E, C> {
             fresh: Vec::new(),
             retired: Vec::new(),
             retired_before: 0,
+            laid_out: Cell::new(None),
             owns: PhantomData,
         }
     }
@@ -164,6 +178,28 @@ impl<E: Entry, C: Config> Nodes<E, C> {
             self.retired.try_reserve(nr).map_err(|_| AllocError)?;
         }
         Ok(())
+    }
+
+    /// Takes in what a number of writes can need: free nodes, and room in the logs.
+    pub(crate) fn stock(&mut self, stock: Stock) -> Result<(), AllocError> {
+        // A write within two leaves logs each entry that it displaces.
+        let each = (stock.height + 1) * 6 + 2 * (C::Leaf::SLOTS + 1);
+        let room = stock.nr_writes.saturating_mul(each);
+        self.fresh.try_reserve(each).map_err(|_| AllocError)?;
+        self.retired.try_reserve(room).map_err(|_| AllocError)?;
+        fill::<C::Leaf>(&mut self.leaves, stock.nr_leaves)?;
+        fill::<C::Branch>(&mut self.branches, stock.nr_branches)
+    }
+
+    /// Lays out the duplicate that a planned write will need.
+    pub(crate) fn lay_out(&mut self, duplicate: Option<E>) {
+        debug_assert!(self.laid_out.get_mut().is_none(), "left by the last plan");
+        self.laid_out.set(duplicate);
+    }
+
+    /// Takes the duplicate that was laid out, if one was.
+    pub(crate) fn take_laid_out(&self) -> Option<E> {
+        self.laid_out.take()
     }
 
     fn pool<N: Node>(&mut self) -> &mut Pool {
@@ -387,11 +423,31 @@ impl<E: Entry, C: Config> Nodes<E, C> {
     }
 }
 
+impl<E: Entry, C: Config> fmt::Debug for Nodes<E, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nodes")
+            .field("leaves", &self.leaves)
+            .field("branches", &self.branches)
+            .field("retired", &self.retired)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<E: Entry, C: Config> Drop for Nodes<E, C> {
     fn drop(&mut self) {
         drain::<C::Leaf>(&mut self.leaves);
         drain::<C::Branch>(&mut self.branches);
     }
+}
+
+/// Fills the pool up to `nr` nodes.
+fn fill<N: Node>(pool: &mut Pool, nr: usize) -> Result<(), AllocError> {
+    while pool.len < nr {
+        let memory = allocate::<N>()?;
+        // SAFETY: Just allocated as a node of this kind.
+        unsafe { pool.put(memory) };
+    }
+    Ok(())
 }
 
 fn drain<N: Node>(pool: &mut Pool) {

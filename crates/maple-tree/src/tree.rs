@@ -70,6 +70,10 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         self.core
     }
 
+    pub(crate) fn core_mut(&mut self) -> &mut CoreTree<E, C> {
+        &mut self.core
+    }
+
     fn writer(&mut self) -> Writer<'_, E, C> {
         Writer::alone(&mut self.core)
     }

@@ -44,15 +44,22 @@ use crate::link::{NodeRef, Root};
 use crate::nodes::Nodes;
 use crate::span::Span;
 use build::{Item, Items, Neighbours};
+use core::fmt;
 use core::ptr::{self, NonNull};
 use plan::Plan;
 
 /// The one writer of a tree, at work.
-pub(crate) struct Writer<'w, E: Entry, C: Config> {
+pub struct Writer<'w, E: Entry, C: Config> {
     pub(crate) root: &'w Root,
     pub(crate) nodes: &'w mut Nodes<E, C>,
     /// Whether the tree is borrowed by `&mut` throughout `'w`, so that nobody reads it.
     is_alone: bool,
+}
+
+impl<E: Entry, C: Config> fmt::Debug for Writer<'_, E, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
 }
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
@@ -177,8 +184,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 && plan.splits_one_slot(span)
                 && !cfg!(planted = "no_duplicate")
             {
-                // SAFETY: The tree owns the entry in that slot.
-                raw = unsafe { E::try_duplicate(entry) }?.into_raw().as_ptr();
+                // SAFETY: The tree owns the entry in that slot, the one that the write splits.
+                raw = unsafe { self.nodes.duplicate(entry) }?.into_raw().as_ptr();
             }
             items.push(Item::slot(raw, after.span.last));
         }

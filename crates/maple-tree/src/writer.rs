@@ -10,10 +10,10 @@ use crate::allocate::{Choice, Room};
 use crate::config::{Config, TracksGaps};
 use crate::entry::Entry;
 use crate::error::{AllocError, StoreError, WriteError};
-use crate::handles::{State, TreeWriter};
+use crate::handles::TreeWriter;
 use crate::span::Span;
 use crate::validate::{self, Violation};
-use crate::write::Writer;
+use crate::writable::Access;
 use core::ptr::NonNull;
 use vmaple_rcu::Backend;
 
@@ -23,20 +23,6 @@ use vmaple_rcu::Backend;
 /// where a call hands a displaced entry out, it lends it until the writer is used again, which
 /// for an entry that is copied (an integer, a `&'static T`) is for good.
 impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
-    /// Runs one write; frees what earlier ones displaced if its time has come.
-    #[inline]
-    fn run<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
-        let is_alone = self.is_alone();
-        let (root, State { nodes, limbo }) = self.parts_mut();
-        limbo.turn_when_full::<E, C, B>(nodes);
-        let mut writer = if is_alone {
-            Writer::unread(root, nodes)
-        } else {
-            Writer::beside_readers(root, nodes)
-        };
-        write(&mut writer)
-    }
-
     /// Lends an entry that the last write displaced.
     #[inline]
     fn lend(&self, raw: NonNull<()>) -> E::Ref<'_> {

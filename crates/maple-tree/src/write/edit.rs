@@ -328,8 +328,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 && cut.from == cut.to
                 && !cfg!(planted = "no_duplicate")
             {
-                // SAFETY: The tree owns the entry in that slot.
-                raw = unsafe { E::try_duplicate(entry) }?.into_raw().as_ptr();
+                // SAFETY: The tree owns the entry in that slot, the one that the write splits.
+                raw = unsafe { self.nodes.duplicate(entry) }?.into_raw().as_ptr();
             }
             items.push(Item::slot(raw, cut.last));
         }
