@@ -41,15 +41,20 @@ pub(crate) trait GapSubject: Subject {
     fn allocate(&mut self, size: u64, limits: Span, word: u64) -> Option<u64>;
 }
 
+/// Three sums that do not wait for each other: the row is about the walk, not about the sum.
 fn sum(entries: impl Iterator<Item = (Span, Entry)>) -> (u64, u64) {
-    entries.fold((0, 0), |(nr, sum), (span, entry)| {
-        let ends = span
-            .first
-            .wrapping_mul(3)
-            .wrapping_add(span.last.wrapping_mul(5));
-        let term = ends.wrapping_add((entry.get() >> 1).wrapping_mul(7));
-        (nr + 1, sum.wrapping_add(term))
-    })
+    let zero = (0, 0_u64, 0_u64, 0_u64);
+    let (nr, firsts, lasts, values) = entries.fold(zero, |(nr, firsts, lasts, values), entry| {
+        let (span, entry) = entry;
+        (
+            nr + 1,
+            firsts.wrapping_add(span.first),
+            lasts.wrapping_add(span.last),
+            values.wrapping_add(entry.get() >> 1),
+        )
+    });
+    let ends = firsts.wrapping_mul(3).wrapping_add(lasts.wrapping_mul(5));
+    (nr, ends.wrapping_add(values.wrapping_mul(7)))
 }
 
 fn sum_values(entries: impl Iterator<Item = (Span, Entry)>) -> u64 {

@@ -7,7 +7,8 @@
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, SlotSet, first_of, len, occupied, search, slots_from, slots_to};
+use crate::node::{Node, SlotSet, first_of, len, search, slots_from, slots_to};
+use crate::occupied::occupied;
 use crate::span::Span;
 use vmaple_sync::atomic::Ordering;
 

@@ -1,157 +1,181 @@
-//! Iteration in both directions, by the path from the root.
+//! Iteration in both directions, a leaf at a time.
 //!
-//! An iterator keeps the branches it came through. A writer may replace them meanwhile: they
-//! stay readable until the read section ends, and what they lead to is the tree as it was then.
-//! So an iteration never goes backwards, never repeats, and never misses an entry that was there
-//! throughout; an entry stored or erased meanwhile may or may not be seen.
-//!
-//! Which slots are empty cannot be predicted, so a leaf's used slots are noted as a set of bits on
-//! entering it, and each is looked at again when its turn comes.
+//! Which slots are empty cannot be predicted, so a leaf's used slots are noted as a set of bits,
+//! and each is looked at again when its turn comes. When a leaf is used up, the processor has
+//! guessed wrong more often than not; so that it does not then wait for the next leaf too, that
+//! one's set is noted before the leaf is begun.
 
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::fixed_vec::FixedVec;
-use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, SlotSet, first_of, occupied, search, slots_from, slots_to};
+use crate::leaves::{self, Above, Direction, Down, LeafAt, Turn, Up};
+use crate::node::{Node, SlotSet, search, slots_from, slots_to};
 use crate::reader::Reader;
 use crate::span::Span;
 use core::fmt;
 use core::iter::FusedIterator;
-use vmaple_sync::atomic::Ordering;
+use core::marker::PhantomData;
 
-/// A branch on the path, and the slot the path takes.
-struct Turn<'g, C: Config> {
-    branch: BranchRef<'g, C>,
-    slot: usize,
-    /// The branch's own bounds.
-    bounds: Span,
+/// A leaf, and those of its slots that are still to be looked at.
+struct Part<'g, C: Config> {
+    at: LeafAt<'g, C>,
+    rest: SlotSet,
 }
 
-impl<C: Config> Clone for Turn<'_, C> {
+impl<C: Config> Clone for Part<'_, C> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<C: Config> Copy for Turn<'_, C> {}
+impl<C: Config> Copy for Part<'_, C> {}
 
-/// The path to a leaf.
-struct Path<'g, C: Config> {
-    turns: FixedVec<Turn<'g, C>, MAX_HEIGHT>,
+/// Where an iteration is: what of it fits into registers.
+struct Front<'g, C: Config, D> {
+    part: Option<Part<'g, C>>,
+    /// What comes after `part`.
+    ahead: Option<Part<'g, C>>,
+    /// From which the leaf ahead hangs.
+    parent: Option<Turn<'g, C>>,
+    /// The indices of which entries are wanted.
+    range: Span,
+    direction: PhantomData<fn() -> D>,
 }
 
-/// A leaf with its bounds.
-struct LeafAt<'g, C: Config> {
-    leaf: &'g C::Leaf,
-    bounds: Span,
-}
-
-impl<C: Config> Clone for LeafAt<'_, C> {
+impl<C: Config, D> Clone for Front<'_, C, D> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<C: Config> Copy for LeafAt<'_, C> {}
+impl<C: Config, D> Copy for Front<'_, C, D> {}
 
-impl<'g, C: Config> Path<'g, C> {
-    fn new() -> Self {
-        Self {
-            turns: FixedVec::new(),
+impl<'g, C: Config, D: Direction> Front<'g, C, D> {
+    /// In front of the leaf of `from`, which is an end of `range`.
+    fn new<E: Entry>(
+        reader: Reader<'g, E, C>,
+        above: &mut Above<'g, C>,
+        range: Span,
+        from: u64,
+    ) -> Self {
+        let mut front = Self {
+            part: None,
+            ahead: None,
+            parent: None,
+            range,
+            direction: PhantomData,
+        };
+        if range.is_valid()
+            && let Some(top) = reader.top()
+        {
+            let (at, parent) = leaves::find(above, top, from);
+            front.parent = parent;
+            front.part = Some(front.wanted_of(at));
+            front.look_ahead(above);
+        }
+        front
+    }
+
+    /// A leaf with those of its used slots that meet the range.
+    #[inline]
+    fn wanted_of(&self, at: LeafAt<'g, C>) -> Part<'g, C> {
+        let mut rest = at.used();
+        let is_within = self.range.first <= at.bounds.first && at.bounds.last <= self.range.last;
+        if !is_within && !cfg!(planted = "range_end") {
+            rest &= slots_within(at, self.range);
+        }
+        Part { at, rest }
+    }
+
+    #[expect(clippy::inline_always, reason = "once for each leaf, and large")]
+    #[inline(always)]
+    fn look_ahead(&mut self, above: &mut Above<'g, C>) {
+        self.ahead = None;
+        if let Some(Part { at, .. }) = self.part
+            && let Some(index) = D::beyond(at.bounds)
+            && self.range.contains(index)
+            && let Some(at) = leaves::turn::<C, D>(&mut self.parent, above, index)
+        {
+            self.ahead = Some(self.wanted_of(at));
         }
     }
 
-    /// Walks on from `node` to the leaf of `index`.
-    fn descend(&mut self, mut node: NodeRef<'g, C>, mut bounds: Span, index: u64) -> LeafAt<'g, C> {
+    /// Goes on to the next leaf, if there is one that is wanted.
+    #[inline]
+    fn turn_leaf(&mut self, above: &mut Above<'g, C>) {
+        self.part = self.ahead;
+        self.look_ahead(above);
+    }
+
+    /// The next entry.
+    #[inline]
+    fn next<E: Entry>(
+        &mut self,
+        reader: Reader<'g, E, C>,
+        above: &mut Above<'g, C>,
+    ) -> Option<(Span, E::Ref<'g>)> {
         loop {
-            match node.kind() {
-                Kind::Leaf(leaf) => return LeafAt { leaf, bounds },
-                Kind::Branch(branch) => {
-                    let (slot, child) = branch.descend(index);
-                    self.turns.push(Turn {
-                        branch,
-                        slot,
-                        bounds,
-                    });
-                    bounds = slot_bounds(branch, slot, bounds);
-                    node = child;
+            let part = self.part.as_mut()?;
+            if part.rest == 0 {
+                self.turn_leaf(above);
+                continue;
+            }
+            let slot = D::take(&mut part.rest);
+            let (span, raw) = part.at.look_at(slot);
+            if let Some(entry) = reader.entry(raw) {
+                return Some((span, entry));
+            }
+        }
+    }
+
+    /// All entries that are left, with what belongs to a leaf in registers.
+    #[inline]
+    fn fold<E: Entry, T>(
+        mut self,
+        reader: Reader<'g, E, C>,
+        above: &mut Above<'g, C>,
+        init: T,
+        mut each: impl FnMut(T, (Span, E::Ref<'g>)) -> T,
+    ) -> T {
+        let mut folded = init;
+        while let Some(Part { at, mut rest }) = self.part {
+            while rest != 0 {
+                let slot = D::take(&mut rest);
+                let (span, raw) = at.look_at(slot);
+                if let Some(entry) = reader.entry(raw) {
+                    folded = each(folded, (span, entry));
                 }
             }
+            self.turn_leaf(above);
         }
-    }
-
-    /// The leaf that begins at `first`, just after the current one.
-    #[inline(never)]
-    fn next_leaf(&mut self, first: u64) -> Option<LeafAt<'g, C>> {
-        loop {
-            let turn = self.turns.pop()?;
-            if first <= turn.bounds.last {
-                return Some(self.retake(turn, turn.slot + 1, first));
-            }
-        }
-    }
-
-    /// The leaf that ends at `last`, just before the current one.
-    #[inline(never)]
-    fn prev_leaf(&mut self, last: u64) -> Option<LeafAt<'g, C>> {
-        loop {
-            let turn = self.turns.pop()?;
-            if turn.bounds.first <= last {
-                return Some(self.retake(turn, turn.slot - 1, last));
-            }
-        }
-    }
-
-    fn retake(&mut self, turn: Turn<'g, C>, slot: usize, index: u64) -> LeafAt<'g, C> {
-        self.turns.push(Turn { slot, ..turn });
-        let bounds = slot_bounds(turn.branch, slot, turn.bounds);
-        self.descend(turn.branch.child(slot), bounds, index)
+        folded
     }
 }
 
-fn slot_bounds<C: Config>(branch: BranchRef<'_, C>, slot: usize, bounds: Span) -> Span {
-    let pivots = branch.pivots();
-    Span::new(first_of(pivots, slot, bounds.first), pivots[slot])
+/// The slots of a leaf that meet `range`; the leaf does.
+#[cold]
+#[inline(never)]
+fn slots_within<C: Config>(at: LeafAt<'_, C>, range: Span) -> SlotSet {
+    let slot_of = |index| search(at.leaf.pivots(), index);
+    slots_from(slot_of(range.first.max(at.bounds.first)))
+        & slots_to(slot_of(range.last.min(at.bounds.last)))
 }
 
 /// Entries in ascending order: made by [`Reader::iter`] and its like.
 pub struct Iter<'g, E: Entry, C: Config> {
     reader: Reader<'g, E, C>,
-    path: Path<'g, C>,
-    leaf: Option<LeafAt<'g, C>>,
-    /// The slots of the leaf that are still to be looked at.
-    rest: SlotSet,
-    /// Entries that begin after this are not wanted.
-    last: u64,
+    front: Front<'g, C, Up>,
+    above: Above<'g, C>,
 }
 
 impl<'g, E: Entry, C: Config> Iter<'g, E, C> {
     pub(crate) fn new(reader: Reader<'g, E, C>, range: Span) -> Self {
-        let mut path = Path::new();
-        let leaf = reader
-            .top()
-            .filter(|_| range.is_valid())
-            .map(|top| path.descend(top, Span::ALL, range.first));
-        let rest = leaf.as_ref().map_or(0, |at| {
-            occupied(at.leaf.slots()) & slots_from(search(at.leaf.pivots(), range.first))
-        });
+        let mut above = FixedVec::new();
+        let front = Front::new(reader, &mut above, range, range.first);
         Self {
             reader,
-            path,
-            leaf,
-            rest,
-            last: range.last,
-        }
-    }
-
-    /// Goes on to the next leaf, if there is one that is wanted. Inlined, so that only the path
-    /// has to live in memory.
-    #[inline]
-    fn turn_leaf(&mut self) {
-        let last = self.leaf.take().map_or(u64::MAX, |at| at.bounds.last);
-        if last < self.last {
-            self.leaf = self.path.next_leaf(last + 1);
-            self.rest = self.leaf.as_ref().map_or(0, |at| occupied(at.leaf.slots()));
+            front,
+            above,
         }
     }
 }
@@ -161,52 +185,12 @@ impl<'g, E: Entry, C: Config> Iterator for Iter<'g, E, C> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let at = self.leaf.as_ref()?;
-            if self.rest == 0 {
-                self.turn_leaf();
-                continue;
-            }
-            let slot = self.rest.trailing_zeros() as usize;
-            self.rest &= self.rest - 1;
-            let pivots = at.leaf.pivots();
-            let span = Span::new(first_of(pivots, slot, at.bounds.first), pivots[slot]);
-            if span.first > self.last {
-                self.leaf = None;
-                return None;
-            }
-            // Acquire: pairs with the Release in `write::publish`.
-            // Witness: `tests/loom.rs::exact_fit_then_load`.
-            let raw = at.leaf.slots()[slot].load(Ordering::Acquire);
-            if let Some(entry) = self.reader.entry(raw) {
-                return Some((span, entry));
-            }
-        }
+        self.front.next(self.reader, &mut self.above)
     }
 
-    /// Leaf by leaf, with what belongs to a leaf in registers.
     #[inline]
-    fn fold<T, F: FnMut(T, Self::Item) -> T>(mut self, init: T, mut each: F) -> T {
-        let mut folded = init;
-        while let Some(LeafAt { leaf, bounds }) = self.leaf {
-            let (pivots, slots) = (leaf.pivots(), leaf.slots());
-            let mut rest = self.rest;
-            while rest != 0 {
-                let slot = rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-                if span.first > self.last {
-                    return folded;
-                }
-                // Acquire: pairs with the Release in `write::publish`.
-                // Witness: `tests/loom.rs::exact_fit_then_load`.
-                if let Some(entry) = self.reader.entry(slots[slot].load(Ordering::Acquire)) {
-                    folded = each(folded, (span, entry));
-                }
-            }
-            self.turn_leaf();
-        }
-        folded
+    fn fold<T, F: FnMut(T, Self::Item) -> T>(mut self, init: T, each: F) -> T {
+        self.front.fold(self.reader, &mut self.above, init, each)
     }
 }
 
@@ -214,44 +198,25 @@ impl<E: Entry, C: Config> FusedIterator for Iter<'_, E, C> {}
 
 impl<E: Entry, C: Config> fmt::Debug for Iter<'_, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Iter")
-            .field("leaf", &self.leaf.as_ref().map(|at| at.bounds))
-            .field("last", &self.last)
-            .finish_non_exhaustive()
+        f.debug_tuple("Iter").field(&self.front).finish()
     }
 }
 
 /// Entries in descending order: made by [`Reader::iter_rev`] and its like.
 pub struct IterRev<'g, E: Entry, C: Config> {
     reader: Reader<'g, E, C>,
-    path: Path<'g, C>,
-    leaf: Option<LeafAt<'g, C>>,
-    /// The slots of the leaf that are still to be looked at.
-    rest: SlotSet,
+    front: Front<'g, C, Down>,
+    above: Above<'g, C>,
 }
 
 impl<'g, E: Entry, C: Config> IterRev<'g, E, C> {
     pub(crate) fn new(reader: Reader<'g, E, C>, index: u64) -> Self {
-        let mut path = Path::new();
-        let leaf = reader.top().map(|top| path.descend(top, Span::ALL, index));
-        let rest = leaf.as_ref().map_or(0, |at| {
-            occupied(at.leaf.slots()) & slots_to(search(at.leaf.pivots(), index))
-        });
+        let mut above = FixedVec::new();
+        let front = Front::new(reader, &mut above, Span::new(0, index), index);
         Self {
             reader,
-            path,
-            leaf,
-            rest,
-        }
-    }
-
-    /// Goes on to the leaf before, if there is one.
-    #[inline]
-    fn turn_leaf(&mut self) {
-        let first = self.leaf.take().map_or(0, |at| at.bounds.first);
-        if let Some(last) = first.checked_sub(1) {
-            self.leaf = self.path.prev_leaf(last);
-            self.rest = self.leaf.as_ref().map_or(0, |at| occupied(at.leaf.slots()));
+            front,
+            above,
         }
     }
 }
@@ -261,22 +226,12 @@ impl<'g, E: Entry, C: Config> Iterator for IterRev<'g, E, C> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let at = self.leaf.as_ref()?;
-            let Some(slot) = self.rest.checked_ilog2() else {
-                self.turn_leaf();
-                continue;
-            };
-            self.rest ^= 1 << slot;
-            let (pivots, slot) = (at.leaf.pivots(), slot as usize);
-            let span = Span::new(first_of(pivots, slot, at.bounds.first), pivots[slot]);
-            // Acquire: pairs with the Release in `write::publish`.
-            // Witness: `tests/loom.rs::exact_fit_then_load`.
-            let raw = at.leaf.slots()[slot].load(Ordering::Acquire);
-            if let Some(entry) = self.reader.entry(raw) {
-                return Some((span, entry));
-            }
-        }
+        self.front.next(self.reader, &mut self.above)
+    }
+
+    #[inline]
+    fn fold<T, F: FnMut(T, Self::Item) -> T>(mut self, init: T, each: F) -> T {
+        self.front.fold(self.reader, &mut self.above, init, each)
     }
 }
 
@@ -284,8 +239,15 @@ impl<E: Entry, C: Config> FusedIterator for IterRev<'_, E, C> {}
 
 impl<E: Entry, C: Config> fmt::Debug for IterRev<'_, E, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IterRev")
-            .field("leaf", &self.leaf.as_ref().map(|at| at.bounds))
+        f.debug_tuple("IterRev").field(&self.front).finish()
+    }
+}
+
+impl<C: Config, D> fmt::Debug for Front<'_, C, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Front")
+            .field("leaf", &self.part.map(|part| part.at.bounds))
+            .field("range", &self.range)
             .finish_non_exhaustive()
     }
 }

@@ -259,17 +259,6 @@ pub(crate) fn slots_to(slot: usize) -> SlotSet {
     u64::MAX >> (63 - slot)
 }
 
-/// The slots that are not null: a guess that saves branches, to be confirmed by a load of the
-/// slot before what it holds is followed.
-#[inline]
-pub(crate) fn occupied(slots: &[Slot]) -> SlotSet {
-    slots.iter().enumerate().fold(0, |set, (slot, word)| {
-        // Relaxed: nothing is read through it.
-        let is_used = !word.load(Ordering::Relaxed).is_null();
-        set | u64::from(is_used) << slot
-    })
-}
-
 /// How many slots a node that ends at `max` uses.
 #[inline]
 pub(crate) fn len(pivots: &[u64], max: u64) -> usize {

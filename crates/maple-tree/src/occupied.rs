@@ -1,0 +1,129 @@
+//! Which slots of a node are used, as a set of bits.
+//!
+//! The processor compares sixteen words with null in a handful of instructions, but the compiler
+//! reads atomics one at a time. On x86-64 this file says it in assembly; elsewhere it is a loop.
+//!
+//! # Safety
+//!
+//! The assembly reads the words of a slice, and writes nothing.
+#![cfg_attr(
+    all(target_arch = "x86_64", target_feature = "sse2", not(loom)),
+    expect(unsafe_code, reason = "reads sixteen slots at once")
+)]
+
+use crate::node::{Slot, SlotSet};
+use vmaple_sync::atomic::Ordering;
+
+/// The slots that are not null: a guess that saves branches, to be confirmed by a load of the
+/// slot before what it holds is followed.
+#[inline]
+pub(crate) fn occupied(slots: &[Slot]) -> SlotSet {
+    let (groups, rest) = slots.as_chunks::<16>();
+    let set = one_by_one(rest);
+    let groups = groups.iter().rev();
+    groups.fold(set, |set, group| set << 16 | SlotSet::from(sixteen(group)))
+}
+
+fn one_by_one(slots: &[Slot]) -> SlotSet {
+    slots.iter().enumerate().fold(0, |set, (slot, word)| {
+        // Relaxed: nothing is read through it.
+        let is_used = !word.load(Ordering::Relaxed).is_null();
+        set | SlotSet::from(is_used) << slot
+    })
+}
+
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2", not(loom))))]
+#[inline]
+fn sixteen(slots: &[Slot; 16]) -> u16 {
+    one_by_one(slots) as u16
+}
+
+/// Packing with saturation halves the width of each lane, and only zero becomes zero: after three
+/// steps there is one byte for each slot.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(loom)))]
+#[inline]
+fn sixteen(slots: &[Slot; 16]) -> u16 {
+    const { assert!(align_of::<Slot>() == 8 && size_of::<Slot>() == 8) };
+    let empty: u32;
+    // SAFETY: Reads the 128 bytes that `slots` lends, and changes nothing but the named registers.
+    // As a read beside a writer it is sixteen relaxed loads: no load here is of less than a whole
+    // slot, and aligned words are read whole on this processor.
+    unsafe {
+        core::arch::asm!(
+            "movdqu {a}, [{slots}]",
+            "movdqu {b}, [{slots} + 32]",
+            "movdqu {c}, [{slots} + 64]",
+            "movdqu {d}, [{slots} + 96]",
+            "movdqu {e}, [{slots} + 16]",
+            "packssdw {a}, {e}",
+            "movdqu {e}, [{slots} + 48]",
+            "packssdw {b}, {e}",
+            "movdqu {e}, [{slots} + 80]",
+            "packssdw {c}, {e}",
+            "movdqu {e}, [{slots} + 112]",
+            "packssdw {d}, {e}",
+            "packsswb {a}, {b}",
+            "packsswb {c}, {d}",
+            "packsswb {a}, {c}",
+            "pxor {e}, {e}",
+            "pcmpeqb {a}, {e}",
+            "pmovmskb {empty:e}, {a}",
+            slots = in(reg) slots,
+            empty = lateout(reg) empty,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            e = out(xmm_reg) _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+    !empty as u16
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use core::ptr;
+
+    fn slots<const N: usize>(words: [usize; N]) -> [Slot; N] {
+        words.map(|word| Slot::new(ptr::without_provenance_mut(word)))
+    }
+
+    #[test]
+    fn one_bit_of_a_word_is_enough() {
+        for slot in 0..16 {
+            for bit in 0..usize::BITS {
+                let mut words = [0; 16];
+                words[slot] = 1 << bit;
+                assert_eq!(
+                    occupied(&slots(words)),
+                    1 << slot,
+                    "bit {bit} of slot {slot}"
+                );
+                assert_eq!(occupied(&slots(words.map(|word| !word))), 0xffff);
+            }
+        }
+    }
+
+    #[test]
+    fn every_set_of_every_width() {
+        for set in 0..1 << 16 {
+            let words = core::array::from_fn(|slot| (set >> slot & 1) << 40);
+            assert_eq!(occupied(&slots::<16>(words)), set as SlotSet);
+        }
+        let odd = |slot: usize| (slot % 2) << 8;
+        assert_eq!(
+            occupied(&slots(core::array::from_fn::<_, 3, _>(odd))),
+            0b010
+        );
+        assert_eq!(
+            occupied(&slots(core::array::from_fn::<_, 40, _>(odd))),
+            0xaa_aaaa_aaaa
+        );
+        assert_eq!(
+            occupied(&slots(core::array::from_fn::<_, 64, _>(odd))),
+            0xaaaa_aaaa_aaaa_aaaa
+        );
+    }
+}
