@@ -16,9 +16,9 @@
 )]
 
 #[cfg(all(feature = "std", target_os = "linux", not(any(loom, shuttle))))]
-pub(crate) use asymmetric::{heavy, light, prepare};
+pub use asymmetric::{heavy, light, prepare};
 #[cfg(not(all(feature = "std", target_os = "linux", not(any(loom, shuttle)))))]
-pub(crate) use symmetric::{heavy, light, prepare};
+pub use symmetric::{heavy, light, prepare};
 
 #[cfg(all(feature = "std", target_os = "linux", not(any(loom, shuttle))))]
 mod asymmetric {
@@ -40,7 +40,7 @@ mod asymmetric {
     }
 
     /// Registers the process with the kernel. Every thread calls it before its first section.
-    pub(crate) fn prepare() {
+    pub fn prepare() {
         PREPARED.get_or_init(|| {
             let is_there = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
             // Relaxed: `OnceLock` orders it before the return of every `prepare`.
@@ -50,7 +50,7 @@ mod asymmetric {
 
     /// The reader's side, between "I am inside" and its first load of a shared pointer.
     #[inline]
-    pub(crate) fn light() {
+    pub fn light() {
         // Relaxed: constant since `prepare`, which this thread has called.
         if READERS_NEED_NO_FENCE.load(Ordering::Relaxed) {
             // SeqCst: pairs with the system call in `heavy`, which fences this processor between
@@ -64,7 +64,7 @@ mod asymmetric {
     }
 
     /// The writer's side, between unlinking and looking at who is inside.
-    pub(crate) fn heavy() {
+    pub fn heavy() {
         prepare();
         // SeqCst: pairs with both forms of `light`. There is no witness: as there.
         fence(Ordering::SeqCst);
@@ -81,18 +81,18 @@ mod symmetric {
     use vmaple_sync::atomic::{Ordering, fence};
 
     /// Nothing to register.
-    pub(crate) fn prepare() {}
+    pub fn prepare() {}
 
     /// The reader's side, between "I am inside" and its first load of a shared pointer.
     #[inline]
-    pub(crate) fn light() {
+    pub fn light() {
         // SeqCst: pairs with the fence in `heavy`: either the writer sees that we are inside, or
         // we see what it unlinked. Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
         fence(Ordering::SeqCst);
     }
 
     /// The writer's side, between unlinking and looking at who is inside.
-    pub(crate) fn heavy() {
+    pub fn heavy() {
         // SeqCst: pairs with the fence in `light`.
         // Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
         fence(Ordering::SeqCst);

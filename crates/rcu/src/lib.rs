@@ -44,7 +44,7 @@ extern crate std;
 mod backend;
 mod deferred;
 mod domain;
-mod fence;
+pub mod fence;
 mod guard;
 #[cfg(feature = "std")]
 mod membarrier;
