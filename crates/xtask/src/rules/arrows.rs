@@ -1,7 +1,7 @@
 //! Dependencies between our crates point one way.
 //!
 //! ```text
-//! cli → linux → vmaple → maple-tree → rcu → sync
+//! cli → linux → vmaple → locks → maple-tree → rcu → sync
 //! ```
 //! An arrow may skip crates, never turn back. The oracles (`model`) stand beside: tests of every
 //! crate may use them.
@@ -13,10 +13,11 @@ use crate::workspace::{Workspace, line_of, relative};
 pub(super) const NAME: &str = "arrows";
 
 /// Our crates from the bottom up; each may use those before it.
-const LAYERS: [&str; 6] = [
+const LAYERS: [&str; 7] = [
     "vmaple-sync",
     "vmaple-rcu",
     "maple-tree",
+    "vmaple-locks",
     "vmaple",
     "vmaple-linux",
     "vmaple-cli",
@@ -34,6 +35,7 @@ const BESIDE: [(&str, &[&str]); 4] = [
             "vmaple-sync",
             "vmaple-rcu",
             "maple-tree",
+            "vmaple-locks",
             "vmaple",
             "vmaple-linux",
             "vmaple-model",
@@ -41,7 +43,13 @@ const BESIDE: [(&str, &[&str]); 4] = [
     ),
     (
         "vmaple-tests-build",
-        &["vmaple-sync", "vmaple-rcu", "maple-tree", "vmaple"],
+        &[
+            "vmaple-sync",
+            "vmaple-rcu",
+            "maple-tree",
+            "vmaple-locks",
+            "vmaple",
+        ],
     ),
     ("xtask", &[]),
 ];

@@ -17,10 +17,11 @@ use crate::workspace::Workspace;
 pub(super) const NAME: &str = "no-std";
 
 /// Package names with their folders.
-const LIBRARIES: [(&str, &str); 4] = [
+const LIBRARIES: [(&str, &str); 5] = [
     ("vmaple-sync", "crates/sync"),
     ("vmaple-rcu", "crates/rcu"),
     ("maple-tree", "crates/maple-tree"),
+    ("vmaple-locks", "crates/locks"),
     ("vmaple", "crates/vmaple"),
 ];
 

@@ -1,0 +1,144 @@
+//! `mm_lock_seq`: the number of the write section of an address space. Odd while there is one.
+//!
+//! A VMA is write-locked while its own number equals this one, so raising it unlocks all of them
+//! at once. After 2^31 sections the number comes round: a VMA that was last locked then may look
+//! locked for one section, never unlocked.
+
+use vmaple_sync::atomic::{AtomicU32, Ordering, fence};
+
+/// A number that no VMA lock has when it is made.
+#[doc(alias = "UINT_MAX")]
+pub(crate) const NEVER_LOCKED: u32 = u32::MAX;
+
+/// The word. Written by the writer alone.
+#[derive(Debug)]
+pub(crate) struct MmSeq(AtomicU32);
+
+/// The number of a write section: odd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Section(pub(crate) u32);
+
+/// What was seen when speculation began: even.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Snapshot(u32);
+
+fn is_writing(value: u32) -> bool {
+    value & 1 == 1
+}
+
+impl MmSeq {
+    pub(crate) fn new() -> Self {
+        Self::starting_at(0)
+    }
+
+    /// For tests near the wrap.
+    pub(crate) fn starting_at(value: u32) -> Self {
+        Self(AtomicU32::new(value))
+    }
+
+    /// Begins a write section, or goes on with the one that is open.
+    #[inline]
+    pub(crate) fn begin(&self) -> Section {
+        // Relaxed: only the writer writes it.
+        let now = self.0.load(Ordering::Relaxed);
+        if is_writing(now) {
+            return Section(now);
+        }
+        let next = now.wrapping_add(1);
+        // Relaxed: the fence orders it.
+        self.0.store(next, Ordering::Relaxed);
+        // Release: pairs with the fence in `is_unchanged`: a reader that sees any store of this
+        // section sees the odd number. Witness: `tests/loom.rs::speculation_sees_no_mix`.
+        fence(if cfg!(planted = "begin_relaxed") {
+            Ordering::Acquire
+        } else {
+            Ordering::Release
+        });
+        Section(next)
+    }
+
+    /// Ends the write section, if one is open: every VMA write lock ends with it.
+    #[inline]
+    #[doc(alias = "vma_end_write_all")]
+    pub(crate) fn end(&self) {
+        // Relaxed: only the writer writes it.
+        let now = self.0.load(Ordering::Relaxed);
+        if is_writing(now) {
+            // Release: pairs with the Acquire in `read`: who sees the section over sees all that
+            // was stored in it. Witness: `tests/loom.rs::the_end_of_a_section_publishes`.
+            let order = if cfg!(planted = "end_relaxed") {
+                Ordering::Relaxed
+            } else {
+                Ordering::Release
+            };
+            self.0.store(now.wrapping_add(1), order);
+        }
+    }
+
+    /// The open section, as its writer sees it.
+    pub(crate) fn section(&self) -> Option<Section> {
+        let now = self.peek();
+        is_writing(now).then_some(Section(now))
+    }
+
+    /// The number, ordered after nothing.
+    #[inline]
+    pub(crate) fn peek(&self) -> u32 {
+        // Relaxed: for the writer, and for a guess that may be wrong.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The number, for a reader that holds a reference.
+    #[inline]
+    pub(crate) fn read(&self) -> u32 {
+        // Acquire: pairs with the Release in `end`.
+        // Witness: `tests/loom.rs::the_end_of_a_section_publishes`.
+        self.0.load(if cfg!(planted = "check_relaxed") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Acquire
+        })
+    }
+
+    /// Begins speculation; not while somebody writes, because waiting for the end would be the
+    /// same as taking the lock.
+    #[doc(alias = "mmap_lock_speculate_try_begin")]
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        let now = self.read();
+        (!is_writing(now)).then_some(Snapshot(now))
+    }
+
+    /// Whether nobody has written since, which makes what was read meanwhile true.
+    #[doc(alias = "mmap_lock_speculate_retry")]
+    pub(crate) fn is_unchanged(&self, since: Snapshot) -> bool {
+        // Acquire: pairs with the fence in `begin`; what was read before the fence was read before
+        // the number below. Witness: `tests/loom.rs::speculation_sees_no_mix`.
+        fence(Ordering::Acquire);
+        self.peek() == since.0
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_odd_and_do_not_nest() {
+        let seq = MmSeq::new();
+        assert_eq!(seq.section(), None);
+        assert_eq!(seq.begin(), Section(1));
+        assert_eq!(seq.begin(), Section(1));
+        assert_eq!(seq.snapshot(), None);
+        seq.end();
+        seq.end();
+        assert_eq!(seq.begin(), Section(3));
+    }
+
+    #[test]
+    fn the_number_comes_round() {
+        let seq = MmSeq::starting_at(u32::MAX - 1);
+        assert_eq!(seq.begin(), Section(u32::MAX));
+        seq.end();
+        assert_eq!(seq.begin(), Section(1));
+    }
+}

@@ -1,0 +1,447 @@
+//! The VMAs of one address space, as the holder of `mmap_lock` sees them.
+//!
+//! The tree's index holds handles of slots; the VMAs are in the slots. Whoever has `&VmaTree`
+//! reads, whoever has `&mut VmaTree` changes (in `changes.rs`), and [`VmaReaders`] look VMAs up
+//! beside them.
+//!
+//! # Safety
+//!
+//! 1. The slots that the index holds are attached to this tree, and have a value: `changes.rs`
+//!    keeps it so at the end of each call.
+//! 2. Only this tree's `&mut` methods change, attach or detach its slots.
+//! 3. The slab exists as long as the tree: `shared` has a part in it.
+#![expect(
+    unsafe_code,
+    reason = "lends attached slots by the borrow of their tree"
+)]
+
+mod changes;
+
+pub use changes::{ChangeError, Fate, InsertError};
+
+use crate::cancel::{Cancel, Cancelled};
+use crate::env::Environment;
+#[cfg(feature = "std")]
+use crate::env::Host;
+use crate::events::{Counters, Events};
+use crate::level::{self, Before, Held};
+use crate::readers::{TooManyReaders, VmaReaders};
+use crate::sequence::{MmSeq, Section};
+use crate::slab::Slab;
+use crate::slot::{Handle, TreeId, VmaSlot};
+use crate::views::{VmaRead, VmaRef, VmaWrite};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroUsize;
+use core::ops::Range;
+use maple_tree::{Span, TreeWriter, Violation};
+use vmaple_sync::atomic::{AtomicBool, Ordering};
+
+/// What a tree and its readers share.
+pub(crate) struct Shared<V, E: Environment> {
+    pub(crate) seq: MmSeq,
+    pub(crate) counters: Counters,
+    /// Set when the tree goes; readers that still walk its index find nothing.
+    is_closed: AtomicBool,
+    /// Keeps the slots.
+    slab: Slab<V, E::Wait>,
+}
+
+impl<V, E: Environment> Shared<V, E> {
+    /// The name of the tree: its address, which nothing else has while this exists.
+    #[inline]
+    pub(crate) fn id(&self) -> TreeId {
+        TreeId(
+            NonZeroUsize::new(core::ptr::from_ref(self).addr()).expect("a reference is not null"),
+        )
+    }
+
+    #[cold]
+    pub(crate) fn is_closed(&self) -> bool {
+        // Relaxed: asked again and again by one who waits for it.
+        self.is_closed.load(Ordering::Relaxed)
+    }
+}
+
+/// The VMAs of an address space: ranges of addresses with a value each, locked one by one.
+///
+/// There is one of it, and it is the right to change the VMAs: `&mut` stands for `mmap_lock` held
+/// for writing, `&` for holding it at all. Keep it in the state of a [`MmapLock`], and give
+/// [`VmaReaders`] to those who look VMAs up without that lock.
+///
+/// A change takes the write locks that it needs, which wait for readers, and they last until the
+/// *write section* ends: [`MmapLock`] begins and ends it; a tree outside of one begins it by
+/// itself, and ends it by [`end_write`](Self::end_write). VMAs that a section has touched cannot
+/// be looked up until it ends, so that readers see none of its steps.
+///
+/// Addresses are in bytes, ranges `start..end`. Complexity: O(log n) each, if nothing else is said.
+///
+/// # Examples
+///
+/// ```
+/// # #[cfg(feature = "std")] {
+/// use vmaple_locks::{Held, Lookup, VmaTree};
+///
+/// let mut tree: VmaTree<&str> = VmaTree::new();
+/// tree.insert(0x1000..0x3000, "text").expect("free");
+/// tree.end_write();
+///
+/// let readers = tree.readers();
+/// let mut held = Held::nothing();
+/// let Lookup::Locked(vma) = readers.lock_vma_under_rcu(&mut held, 0x2fff) else {
+///     panic!("mapped, and nobody writes");
+/// };
+/// assert_eq!((vma.range(), *vma), (0x1000..0x3000, "text"));
+/// # }
+/// ```
+///
+/// A VMA is changed through its write lock only:
+///
+/// ```compile_fail,E0594
+/// let tree: vmaple_locks::VmaTree<u32> = vmaple_locks::VmaTree::new();
+/// *tree.at(0x1000).unwrap() = 7;
+/// ```
+///
+/// [`MmapLock`]: crate::MmapLock
+pub struct VmaTree<
+    V,
+    #[cfg(feature = "std")] E: Environment = Host,
+    #[cfg(not(feature = "std"))] E: Environment,
+> {
+    index: Index<V, E>,
+    shared: Arc<Shared<V, E>>,
+    /// Free slots at hand, so that most changes need not go to the slab.
+    store: Vec<Handle<V>>,
+    /// Slots that the change at work has taken out of the index.
+    covered: Vec<Handle<V>>,
+    len: usize,
+}
+
+type Index<V, E> = TreeWriter<Handle<V>, <E as Environment>::Shape, <E as Environment>::Rcu>;
+
+/// The indices of a range, where both ends count; none if it is empty.
+fn span_of(range: &Range<u64>) -> Option<Span> {
+    (range.start < range.end).then(|| Span::new(range.start, range.end - 1))
+}
+
+impl<V, E: Environment> VmaTree<V, E> {
+    /// Without VMAs, with memory of its own for them.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::new_in(&Slab::new())
+    }
+
+    /// Without VMAs, with memory for them from `slab`.
+    ///
+    /// Without memory for its own head it ends the program as `Box` does.
+    #[must_use]
+    pub fn new_in(slab: &Slab<V, E::Wait>) -> Self {
+        Self {
+            index: TreeWriter::new(),
+            shared: Arc::new(Shared {
+                seq: MmSeq::new(),
+                counters: Counters::new(),
+                is_closed: AtomicBool::new(false),
+                slab: slab.clone(),
+            }),
+            store: Vec::new(),
+            covered: Vec::new(),
+            len: 0,
+        }
+    }
+
+    /// Where its VMAs' memory comes from.
+    #[must_use]
+    pub fn slab(&self) -> &Slab<V, E::Wait> {
+        &self.shared.slab
+    }
+
+    /// Looks VMAs up beside this tree, from any thread.
+    #[must_use]
+    pub fn readers(&self) -> VmaReaders<V, E> {
+        VmaReaders::new(self.index.new_reader(), Arc::clone(&self.shared))
+    }
+
+    /// Whether these readers read this tree.
+    #[must_use]
+    pub fn is_read_by(&self, readers: &VmaReaders<V, E>) -> bool {
+        readers.is_of(&self.shared)
+    }
+
+    /// Number of VMAs. O(1).
+    #[must_use]
+    #[doc(alias = "map_count")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no VMA.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What became of lookups so far.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.shared.counters.read()
+    }
+
+    /// Begins a write section, or goes on with the open one. [`MmapLock`] calls it.
+    ///
+    /// [`MmapLock`]: crate::MmapLock
+    pub fn begin_write(&mut self) {
+        let _: Section = self.shared.seq.begin();
+    }
+
+    /// Ends the write section, and with it every VMA write lock. [`MmapLock`] calls it.
+    ///
+    /// [`MmapLock`]: crate::MmapLock
+    #[doc(alias = "vma_end_write_all")]
+    pub fn end_write(&mut self) {
+        self.shared.seq.end();
+    }
+
+    /// An attached slot, for as long as the borrow.
+    #[inline]
+    fn lend<'t>(&'t self, slot: &'t VmaSlot<V>) -> VmaRef<'t, V> {
+        // SAFETY: 1 and 2: attached to this tree, which is borrowed.
+        unsafe { VmaRef::new(slot) }
+    }
+
+    /// The VMA that contains `addr`.
+    #[inline]
+    #[must_use]
+    #[doc(alias = "vma_lookup")]
+    pub fn at(&self, addr: u64) -> Option<VmaRef<'_, V>> {
+        self.index.reader().get(addr).map(|slot| self.lend(slot))
+    }
+
+    /// What is at `addr`: a VMA, or free addresses around it, maybe not all of them.
+    ///
+    /// If the free range does not begin at `addr`, nothing ends there; if it ends beyond some
+    /// address, nothing starts there.
+    ///
+    /// # Errors
+    ///
+    /// The free range; its end is inclusive where it is `u64::MAX`.
+    pub fn place_at(&self, addr: u64) -> Result<VmaRef<'_, V>, Range<u64>> {
+        match self.index.reader().range_at(addr) {
+            (_, Some(slot)) => Ok(self.lend(slot)),
+            (gap, None) => Err(gap.first..gap.last.saturating_add(1)),
+        }
+    }
+
+    /// The VMA that contains `addr`, or the first one above it.
+    #[inline]
+    #[must_use]
+    #[doc(alias = "find_vma")]
+    pub fn find(&self, addr: u64) -> Option<VmaRef<'_, V>> {
+        let (_, slot) = self.index.reader().find(addr)?;
+        Some(self.lend(slot))
+    }
+
+    /// The first VMA that overlaps `range`.
+    #[must_use]
+    #[doc(alias = "find_vma_intersection")]
+    pub fn find_intersection(&self, range: Range<u64>) -> Option<VmaRef<'_, V>> {
+        let (span, slot) = self.index.reader().find(range.start)?;
+        (span.first < range.end).then(|| self.lend(slot))
+    }
+
+    /// The last VMA that ends at or below `addr`.
+    #[must_use]
+    #[doc(alias = "find_vma_prev")]
+    pub fn prev(&self, addr: u64) -> Option<VmaRef<'_, V>> {
+        let reader = self.index.reader();
+        let (span, slot) = reader.find_rev(addr.checked_sub(1)?)?;
+        if span.last < addr {
+            return Some(self.lend(slot));
+        }
+        reader.prev(span).map(|(_, slot)| self.lend(slot))
+    }
+
+    /// All VMAs, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = VmaRef<'_, V>> {
+        self.index.reader().iter().map(|(_, slot)| self.lend(slot))
+    }
+
+    /// The VMAs that overlap `range`, ascending.
+    #[doc(alias = "for_each_vma_range")]
+    pub fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = VmaRef<'_, V>> {
+        let from = self.index.reader().iter_from(range.start);
+        from.take_while(move |(span, _)| span.first < range.end)
+            .map(|(_, slot)| self.lend(slot))
+    }
+
+    /// The lowest free `len` bytes within `limits`, by their first address, a multiple of `align`
+    /// (a power of two, in bytes).
+    #[must_use]
+    pub fn lowest_gap(&self, len: u64, align: u64, limits: Range<u64>) -> Option<u64> {
+        self.index
+            .reader()
+            .lowest_gap(len, align, span_of(&limits)?)
+    }
+
+    /// The highest free `len` bytes within `limits`, by their first address, a multiple of `align`
+    /// (a power of two, in bytes).
+    #[must_use]
+    pub fn highest_gap(&self, len: u64, align: u64, limits: Range<u64>) -> Option<u64> {
+        self.index
+            .reader()
+            .highest_gap(len, align, span_of(&limits)?)
+    }
+
+    /// Read-locks the VMA that contains `addr`, for a holder of `mmap_lock`: waits for nobody,
+    /// because writers are kept out.
+    ///
+    /// # Errors
+    ///
+    /// When the VMA has as many readers as can be counted.
+    #[doc(alias = "vma_start_read_locked")]
+    pub fn start_read_locked<'h, L: Before<level::VmaRead>>(
+        &'h self,
+        _held: &'h mut Held<L>,
+        addr: u64,
+    ) -> Result<Option<VmaRead<'h, V, E>>, TooManyReaders> {
+        self.at(addr).map(|vma| self.read_lock(vma)).transpose()
+    }
+
+    /// As [`start_read_locked`](Self::start_read_locked), beside a VMA that is read-locked so
+    /// already; it may be the same.
+    ///
+    /// # Errors
+    ///
+    /// When the VMA has as many readers as can be counted.
+    #[doc(alias = "vma_start_read_locked_nested")]
+    pub fn start_read_locked_nested<'h>(
+        &'h self,
+        _outer: &VmaRead<'h, V, E>,
+        addr: u64,
+    ) -> Result<Option<VmaRead<'h, V, E>>, TooManyReaders> {
+        self.at(addr).map(|vma| self.read_lock(vma)).transpose()
+    }
+
+    pub(crate) fn read_lock<'t>(
+        &'t self,
+        vma: VmaRef<'t, V>,
+    ) -> Result<VmaRead<'t, V, E>, TooManyReaders> {
+        let slot = vma.slot();
+        match slot.lock.start_read_locked::<E::Readers, E::Wait>() {
+            // SAFETY: Just locked; the tree, hence the slab, exists during 't.
+            Ok(hold) => Ok(unsafe { VmaRead::new(slot, hold) }),
+            Err(_) => Err(TooManyReaders),
+        }
+    }
+
+    /// Whether the VMA that contains `addr` is write-locked in the open section.
+    #[must_use]
+    #[doc(alias = "vma_assert_write_locked")]
+    pub fn is_write_locked(&self, addr: u64) -> bool {
+        self.at(addr)
+            .is_some_and(|vma| vma.slot().lock.is_write_locked(self.shared.seq.section()))
+    }
+
+    /// Write-locks the VMA that contains `addr` until the section ends, waiting for its readers.
+    #[doc(alias = "vma_start_write")]
+    pub fn write_lock(&mut self, addr: u64) -> Option<VmaWrite<'_, V>> {
+        // Without a canceller there is no error.
+        self.write_lock_by(addr, None).ok().flatten()
+    }
+
+    /// As [`write_lock`](Self::write_lock), unless `cancel` ends the wait. Locks taken before
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`]; this VMA is as it was.
+    #[doc(alias = "vma_start_write_killable")]
+    pub fn write_lock_killable(
+        &mut self,
+        addr: u64,
+        cancel: &Cancel<E::Wait>,
+    ) -> Result<Option<VmaWrite<'_, V>>, Cancelled> {
+        self.write_lock_by(addr, Some(cancel))
+    }
+
+    fn write_lock_by(
+        &mut self,
+        addr: u64,
+        cancel: Option<&Cancel<E::Wait>>,
+    ) -> Result<Option<VmaWrite<'_, V>>, Cancelled> {
+        let section = self.shared.seq.begin();
+        let Some(slot) = self.index.reader().get(addr) else {
+            return Ok(None);
+        };
+        slot.lock
+            .start_write::<E::Readers, E::Wait>(section, cancel)?;
+        // SAFETY: 1 and 2: attached to this tree, which is borrowed by `&mut`, and locked.
+        Ok(Some(unsafe { VmaWrite::new(slot) }))
+    }
+
+    /// Write-locks every VMA that overlaps `range`, so that changes there do not wait. O(VMAs).
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`]; those locked already stay locked.
+    pub fn write_lock_range(
+        &mut self,
+        range: Range<u64>,
+        cancel: Option<&Cancel<E::Wait>>,
+    ) -> Result<(), Cancelled> {
+        let section = self.shared.seq.begin();
+        for vma in self.overlapping(range) {
+            vma.slot()
+                .lock
+                .start_write::<E::Readers, E::Wait>(section, cancel)?;
+        }
+        Ok(())
+    }
+
+    /// Checks every invariant of the structure. O(n).
+    ///
+    /// # Errors
+    ///
+    /// The first violation found in the index.
+    ///
+    /// # Panics
+    ///
+    /// When the index and the VMAs say different things.
+    pub fn validate(&self) -> Result<(), Violation> {
+        self.index.validate()?;
+        let mut nr_seen = 0;
+        for (span, slot) in self.index.reader().iter() {
+            nr_seen += 1;
+            // SAFETY: 1 and 2: attached to this tree, which is borrowed.
+            assert_eq!(unsafe { slot.span() }, span, "index and VMA disagree");
+            assert!(slot.lock.is_attached(), "a detached VMA in the index");
+            assert!(slot.is_in(self.shared.id()), "a foreign VMA in the index");
+        }
+        assert_eq!(nr_seen, self.len, "VMAs were miscounted");
+        Ok(())
+    }
+}
+
+impl<V, E: Environment> Default for VmaTree<V, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<V: fmt::Debug, E: Environment> fmt::Debug for VmaTree<V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|vma| (vma.range(), vma.get())))
+            .finish()
+    }
+}
+
+impl<V, E: Environment> fmt::Debug for Shared<V, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("seq", &self.seq)
+            .field("events", &self.counters.read())
+            .finish_non_exhaustive()
+    }
+}

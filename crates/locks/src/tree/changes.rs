@@ -1,0 +1,546 @@
+//! Changes of the set of VMAs. Each is one store into the index, so that readers beside it see it
+//! whole: addresses that stay mapped are mapped at every moment.
+//!
+//! The steps are always the same: write-lock all that is concerned (waits for readers), store into
+//! the index (may fail; then nothing has changed but locks), change ranges, detach what is gone.
+//!
+//! # Safety
+//!
+//! As in the parent module; slots in the index may be written because `&mut self` and their write
+//! locks are held, slots out of it because they are detached and owned here.
+#![expect(
+    unsafe_code,
+    reason = "fills, moves and empties slots under their locks"
+)]
+
+use super::{VmaTree, span_of};
+use crate::env::Environment;
+use crate::sequence::Section;
+use crate::slot::{Handle, VmaSlot};
+use crate::views::{VmaRef, VmaWrite, addresses};
+use core::fmt;
+use core::ops::Range;
+use core::ptr;
+use maple_tree::{AllocError, Span, WriteError};
+use vmaple_sync::atomic::Ordering;
+
+/// How many free slots a tree keeps at hand.
+const STORE: usize = 16;
+
+/// Why the VMAs are as they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangeError {
+    /// There is no memory for a VMA or for the index.
+    OutOfMemory,
+    /// The range holds no address.
+    EmptyRange,
+    /// There is no VMA at this address.
+    NotMapped(u64),
+    /// The range is not free: the first VMA in it has this range.
+    Occupied(Range<u64>),
+    /// The range is in the middle of the VMA of this range, which must be split first.
+    WouldSplit(Range<u64>),
+    /// The VMA of this range does not lie within what was asked for, or does not begin before it.
+    OutOfRange(Range<u64>),
+}
+
+impl fmt::Display for ChangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfMemory => f.write_str("out of memory; the VMAs are unchanged"),
+            Self::EmptyRange => f.write_str("the range holds no address"),
+            Self::NotMapped(addr) => write!(f, "no VMA at {addr:#x}"),
+            Self::Occupied(vma) => write!(f, "a VMA is at {vma:#x?}"),
+            Self::WouldSplit(vma) => write!(f, "the VMA at {vma:#x?} must be split first"),
+            Self::OutOfRange(vma) => write!(f, "the VMA at {vma:#x?} does not fit the request"),
+        }
+    }
+}
+
+impl core::error::Error for ChangeError {}
+
+impl From<AllocError> for ChangeError {
+    fn from(_: AllocError) -> Self {
+        Self::OutOfMemory
+    }
+}
+
+impl From<WriteError> for ChangeError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Occupied(span) => Self::Occupied(addresses(span)),
+            _ => Self::OutOfMemory,
+        }
+    }
+}
+
+/// A value that was not put in comes back.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InsertError<V> {
+    /// What was to be put in.
+    pub value: V,
+    /// Why it was not.
+    pub cause: ChangeError,
+}
+
+impl<V> fmt::Debug for InsertError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InsertError").field(&self.cause).finish()
+    }
+}
+
+impl<V> fmt::Display for InsertError<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl<V> core::error::Error for InsertError<V> {}
+
+/// What becomes of a VMA that another one, or nothing, takes addresses from.
+#[derive(Debug)]
+pub enum Fate<'c, V> {
+    /// It had these addresses, and is gone.
+    Gone(Range<u64>, V),
+    /// It had the first, and keeps the second. It is write-locked.
+    Trimmed(Range<u64>, Range<u64>, &'c mut V),
+}
+
+/// What a store into the index will do to the VMAs it meets.
+struct Met {
+    /// Reaches out of the range below, and keeps that.
+    below: Option<(Span, Span)>,
+    /// Reaches out of the range above, and keeps that.
+    above: Option<(Span, Span)>,
+}
+
+impl<V, E: Environment> VmaTree<V, E> {
+    /// Makes sure that the next `nr` VMAs that come into being need no memory for themselves.
+    /// The index may still need some.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::OutOfMemory`].
+    pub fn reserve(&mut self, nr: usize) -> Result<(), ChangeError> {
+        if self.store.len() < nr {
+            self.make_room()?;
+        }
+        while self.store.len() < nr {
+            let missing = nr - self.store.len();
+            self.store
+                .try_reserve(missing)
+                .map_err(|_| ChangeError::OutOfMemory)?;
+            self.shared.slab.take(&mut self.store, missing)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> Result<(), ChangeError> {
+        // Room for as many again, so that slots can be taken back without memory.
+        self.store
+            .try_reserve(2 * STORE)
+            .map_err(|_| ChangeError::OutOfMemory)
+    }
+
+    fn take_slot(&mut self) -> Result<Handle<V>, ChangeError> {
+        if let Some(handle) = self.store.pop() {
+            return Ok(handle);
+        }
+        self.make_room()?;
+        self.shared.slab.take(&mut self.store, STORE)?;
+        self.store.pop().ok_or(ChangeError::OutOfMemory)
+    }
+
+    /// Takes a slot back that is detached and empty.
+    fn free_slot(&mut self, handle: Handle<V>) {
+        if self.store.len() == self.store.capacity() || self.store.len() >= 2 * STORE {
+            let from = self.store.len().saturating_sub(STORE);
+            // SAFETY: They came from this slab, and are owned by this tree alone.
+            unsafe { self.shared.slab.give_back(self.store.drain(from..)) };
+        }
+        if self.store.len() < self.store.capacity() {
+            self.store.push(handle);
+        } else {
+            // SAFETY: As above.
+            unsafe { self.shared.slab.give_back([handle].into_iter()) };
+        }
+    }
+
+    /// The slot of a handle of this tree.
+    fn slot<'s>(handle: Handle<V>) -> &'s VmaSlot<V> {
+        // SAFETY: 3; used by methods of the tree only, while it exists.
+        unsafe { handle.slot() }
+    }
+
+    /// Fills a slot and attaches it, write-locked.
+    fn attach(
+        &mut self,
+        section: Section,
+        span: Span,
+        value: V,
+    ) -> Result<Handle<V>, InsertError<V>> {
+        let handle = match self.take_slot() {
+            Ok(handle) => handle,
+            Err(cause) => return Err(InsertError { value, cause }),
+        };
+        let slot = Self::slot(handle);
+        // SAFETY: A free slot, owned by this tree.
+        unsafe { slot.fill(self.shared.id(), span, value) };
+        slot.lock.attach(section);
+        self.len += 1;
+        Ok(handle)
+    }
+
+    /// Detaches a slot that is not in the index, frees it, and hands its content out.
+    fn detach(&mut self, section: Section, handle: Handle<V>) -> (Span, V) {
+        let slot = Self::slot(handle);
+        slot.lock.detach::<E::Wait>(section);
+        self.len -= 1;
+        // SAFETY: Detached, and attached with a value before.
+        let content = unsafe { slot.take() };
+        self.free_slot(handle);
+        content
+    }
+
+    /// Puts in a VMA where nothing is. It is write-locked.
+    ///
+    /// # Errors
+    ///
+    /// For an empty range, one that is not free, or without memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use vmaple_locks::{ChangeError, VmaTree};
+    ///
+    /// let mut tree: VmaTree<&str> = VmaTree::new();
+    /// tree.insert(0x1000..0x3000, "text").expect("free");
+    /// let refused = tree.insert(0x2000..0x4000, "data").expect_err("taken");
+    /// assert_eq!(refused.cause, ChangeError::Occupied(0x1000..0x3000));
+    /// # }
+    /// ```
+    #[doc(alias = "vma_iter_store_new")]
+    pub fn insert(
+        &mut self,
+        range: Range<u64>,
+        value: V,
+    ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
+        let Some(span) = span_of(&range) else {
+            let cause = ChangeError::EmptyRange;
+            return Err(InsertError { value, cause });
+        };
+        self.store_new(span, value, |index, handle| {
+            index.insert(span, handle).map_err(|error| error.cause)
+        })
+    }
+
+    /// Attaches a VMA and stores it; undoes the first if the second fails.
+    fn store_new(
+        &mut self,
+        span: Span,
+        value: V,
+        store: impl FnOnce(&mut super::Index<V, E>, Handle<V>) -> Result<(), WriteError>,
+    ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
+        let section = self.shared.seq.begin();
+        let handle = self.attach(section, span, value)?;
+        match store(&mut self.index, handle) {
+            // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
+            Ok(()) => Ok(unsafe { VmaWrite::new(Self::slot(handle)) }),
+            Err(error) => {
+                let (_, value) = self.detach(section, handle);
+                let cause = error.into();
+                Err(InsertError { value, cause })
+            }
+        }
+    }
+
+    /// Puts in a VMA over whatever is there, in one step. What it displaces is told to `fate`;
+    /// a VMA that reaches out of the range on one side keeps that.
+    ///
+    /// # Errors
+    ///
+    /// For an empty range, one in the middle of a VMA, or without memory.
+    #[doc(alias = "MAP_FIXED")]
+    pub fn insert_over(
+        &mut self,
+        range: Range<u64>,
+        value: V,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
+        let Some(span) = span_of(&range) else {
+            let cause = ChangeError::EmptyRange;
+            return Err(InsertError { value, cause });
+        };
+        let section = self.shared.seq.begin();
+        let met = match self.meet(section, span, None) {
+            Ok(met) => met,
+            Err(cause) => return Err(InsertError { value, cause }),
+        };
+        let slot: *const VmaSlot<V> = match self.store_new(span, value, |index, handle| {
+            index.store(span, handle).map_err(|error| error.cause)
+        }) {
+            Ok(stored) => stored.slot(),
+            Err(error) => {
+                self.covered.clear();
+                return Err(error);
+            }
+        };
+        self.settle(section, &met, fate);
+        // SAFETY: A slot of this tree: 3.
+        let slot = unsafe { &*slot };
+        // SAFETY: Attached by `store_new`, and write-locked; borrowed by `&mut`.
+        Ok(unsafe { VmaWrite::new(slot) })
+    }
+
+    /// Gives `range` to the VMA at `addr`, which lies within it, in one step. VMAs wholly in the
+    /// range go, one that reaches out of it keeps what lies outside; `fate` is told.
+    ///
+    /// # Errors
+    ///
+    /// If there is no VMA at `addr`, or it does not lie within the range, or without memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use vmaple_locks::{Fate, VmaTree};
+    ///
+    /// let mut tree: VmaTree<&str> = VmaTree::new();
+    /// tree.insert(0x1000..0x2000, "a").expect("free");
+    /// tree.insert(0x2000..0x3000, "b").expect("free");
+    /// tree.insert(0x3000..0x5000, "c").expect("free");
+    /// let mut gone = Vec::new();
+    /// tree.expand(0x1000, 0x1000..0x4000, |fate| {
+    ///     if let Fate::Gone(range, value) = fate {
+    ///         gone.push((range, value));
+    ///     }
+    /// })
+    /// .expect("memory");
+    /// assert_eq!(gone, [(0x2000..0x3000, "b")]);
+    /// assert_eq!(tree.at(0x4fff).expect("kept").range(), 0x4000..0x5000);
+    /// # }
+    /// ```
+    #[doc(alias = "vma_expand")]
+    #[doc(alias = "commit_merge")]
+    pub fn expand(
+        &mut self,
+        addr: u64,
+        range: Range<u64>,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<VmaWrite<'_, V>, ChangeError> {
+        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
+        let section = self.shared.seq.begin();
+        let target = self.at(addr).ok_or(ChangeError::NotMapped(addr))?;
+        let was = target.range();
+        if was.start < range.start || was.end > range.end {
+            return Err(ChangeError::OutOfRange(was));
+        }
+        let handle = Handle::of(target.slot());
+        let slot = Self::slot(handle);
+        self.write_lock_slot(section, slot);
+        let met = self.meet(section, span, Some(slot))?;
+        if let Err(error) = self.index.store(span, handle) {
+            self.covered.clear();
+            return Err(error.cause.into());
+        }
+        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
+        unsafe { slot.set_span(span) };
+        self.settle(section, &met, fate);
+        // SAFETY: As above.
+        Ok(unsafe { VmaWrite::new(slot) })
+    }
+
+    /// Cuts the VMA that contains `addr`, not as its first address, in two there: what lies below
+    /// stays in it, what lies above becomes a VMA with the value `upper`. Both are write-locked.
+    ///
+    /// A hole is punched by this at the hole's end, then [`clear`](Self::clear).
+    ///
+    /// # Errors
+    ///
+    /// If no VMA contains `addr` and an address below it, or without memory.
+    #[doc(alias = "__split_vma")]
+    pub fn split(&mut self, addr: u64, upper: V) -> Result<VmaWrite<'_, V>, InsertError<V>> {
+        let section = self.shared.seq.begin();
+        let (was, slot) = match self.at(addr) {
+            Some(lower) if lower.range().start < addr => (lower.range(), Handle::of(lower.slot())),
+            other => {
+                let cause = other.map_or(ChangeError::NotMapped(addr), |vma| {
+                    ChangeError::OutOfRange(vma.range())
+                });
+                let value = upper;
+                return Err(InsertError { value, cause });
+            }
+        };
+        let slot = Self::slot(slot);
+        self.write_lock_slot(section, slot);
+        let above = Span::new(addr, was.end - 1);
+        let stored = self.store_new(above, upper, |index, handle| {
+            index.store(above, handle).map_err(|error| error.cause)
+        })?;
+        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
+        unsafe { slot.set_span(Span::new(was.start, addr - 1)) };
+        Ok(stored)
+    }
+
+    /// Takes the VMA that contains `addr` out and hands it over.
+    ///
+    /// # Errors
+    ///
+    /// Without memory.
+    #[doc(alias = "vma_mark_detached")]
+    pub fn remove(&mut self, addr: u64) -> Result<Option<(Range<u64>, V)>, ChangeError> {
+        let section = self.shared.seq.begin();
+        let Some(vma) = self.at(addr) else {
+            return Ok(None);
+        };
+        let handle = Handle::of(vma.slot());
+        self.write_lock_slot(section, Self::slot(handle));
+        self.index.erase(addr)?;
+        let (span, value) = self.detach(section, handle);
+        Ok(Some((addresses(span), value)))
+    }
+
+    /// Frees a range in one step. VMAs wholly in it go, one that reaches out of it on one side
+    /// keeps that; `fate` is told.
+    ///
+    /// # Errors
+    ///
+    /// For an empty range, one in the middle of a VMA, or without memory.
+    #[doc(alias = "vms_gather_munmap_vmas")]
+    pub fn clear(
+        &mut self,
+        range: Range<u64>,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<(), ChangeError> {
+        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
+        let section = self.shared.seq.begin();
+        let met = self.meet(section, span, None)?;
+        if self.covered.is_empty() && met.below.is_none() && met.above.is_none() {
+            return Ok(());
+        }
+        if let Err(error) = self.index.clear(span) {
+            self.covered.clear();
+            return Err(error.into());
+        }
+        self.settle(section, &met, fate);
+        Ok(())
+    }
+
+    /// A copy of the set for a child address space, in the same slab. Every VMA is write-locked
+    /// first: a fault beside this would change what is copied. `copy` makes the child's value, or
+    /// leaves the VMA out. O(n log n).
+    ///
+    /// # Errors
+    ///
+    /// Without memory; there is no child.
+    #[doc(alias = "dup_mmap")]
+    pub fn duplicate(
+        &mut self,
+        mut copy: impl FnMut(VmaRef<'_, V>) -> Option<V>,
+    ) -> Result<Self, ChangeError> {
+        let section = self.shared.seq.begin();
+        let mut child = Self::new_in(&self.shared.slab);
+        for vma in self.iter() {
+            if !cfg!(planted = "fork_without_locks") {
+                self.write_lock_slot(section, vma.slot());
+            }
+            if let Some(value) = copy(vma) {
+                child
+                    .insert(vma.range(), value)
+                    .map_err(|error| error.cause)?;
+            }
+        }
+        child.end_write();
+        Ok(child)
+    }
+
+    fn write_lock_slot(&self, section: Section, slot: &VmaSlot<V>) {
+        // Without a canceller there is no error.
+        let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
+    }
+
+    /// Write-locks every VMA that meets `span`, but for `spared`, and notes in `covered` and in
+    /// the answer what a store there will do to them.
+    fn meet(
+        &mut self,
+        section: Section,
+        span: Span,
+        spared: Option<&VmaSlot<V>>,
+    ) -> Result<Met, ChangeError> {
+        self.covered.clear();
+        let mut met = Met {
+            below: None,
+            above: None,
+        };
+        for (was, slot) in self.index.reader().range(span) {
+            if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
+                continue;
+            }
+            match (was.first < span.first, was.last > span.last) {
+                (true, true) => {
+                    self.covered.clear();
+                    return Err(ChangeError::WouldSplit(addresses(was)));
+                }
+                (true, false) => met.below = Some((was, Span::new(was.first, span.first - 1))),
+                (false, true) => met.above = Some((was, Span::new(span.last + 1, was.last))),
+                (false, false) => {
+                    self.covered
+                        .try_reserve(1)
+                        .map_err(|_| ChangeError::OutOfMemory)?;
+                    self.covered.push(Handle::of(slot));
+                }
+            }
+            // Without a canceller there is no error.
+            let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
+        }
+        Ok(met)
+    }
+
+    /// After the store: moves the ends of those that were trimmed, detaches those covered.
+    fn settle(&mut self, section: Section, met: &Met, mut fate: impl FnMut(Fate<'_, V>)) {
+        for (was, is) in [met.below, met.above].into_iter().flatten() {
+            let Some(slot) = self.index.reader().get(is.first) else {
+                debug_assert!(false, "a trimmed VMA is in the index");
+                continue;
+            };
+            // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked by `meet`.
+            unsafe { slot.set_span(is) };
+            // SAFETY: As above, and this is the only view of it.
+            let value = unsafe { slot.value_mut() };
+            fate(Fate::Trimmed(addresses(was), addresses(is), value));
+        }
+        // Should `fate` panic, the rest is detached by the next change, or with the tree.
+        while let Some(handle) = self.covered.pop() {
+            let (span, value) = self.detach(section, handle);
+            fate(Fate::Gone(addresses(span), value));
+        }
+    }
+}
+
+impl<V, E: Environment> Drop for VmaTree<V, E> {
+    /// Waits for readers, VMA by VMA.
+    #[doc(alias = "exit_mmap")]
+    fn drop(&mut self) {
+        let section = self.shared.seq.begin();
+        // Relaxed: readers ask until they see it.
+        self.shared.is_closed.store(true, Ordering::Relaxed);
+        let slots = self.index.reader().iter().map(|(_, slot)| slot);
+        for slot in slots {
+            self.write_lock_slot(section, slot);
+            slot.lock.detach::<E::Wait>(section);
+            // SAFETY: Detached, and attached with a value before.
+            let content = unsafe { slot.take() };
+            // SAFETY: From this slab, and nobody's any more.
+            unsafe { self.shared.slab.give_back([Handle::of(slot)].into_iter()) };
+            drop(content);
+        }
+        let covered = core::mem::take(&mut self.covered);
+        covered
+            .into_iter()
+            .for_each(|handle| drop(self.detach(section, handle)));
+        // SAFETY: From this slab, and owned by this tree alone.
+        unsafe { self.shared.slab.give_back(self.store.drain(..)) };
+    }
+}

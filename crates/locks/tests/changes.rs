@@ -1,0 +1,261 @@
+//! Random changes of a VMA tree beside a naive map: the same VMAs, the same answers, and every
+//! value handed out exactly once.
+#![cfg(not(any(loom, shuttle)))]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+use vmaple_locks::{ChangeError, Counted, Fate, Host, VmaRef, VmaTree, VmaWrite};
+
+/// A value that knows how many there are.
+#[derive(Clone)]
+struct Counted64(
+    u64,
+    #[expect(dead_code, reason = "its count is what counts")] Rc<()>,
+);
+
+type Tree = VmaTree<Counted64, Host<Counted>>;
+
+/// The naive map: start → (end, value).
+#[derive(Default)]
+struct Naive(BTreeMap<u64, (u64, u64)>);
+
+impl Naive {
+    fn all(&self) -> Vec<(Range<u64>, u64)> {
+        self.0.iter().map(|(s, (e, v))| (*s..*e, *v)).collect()
+    }
+
+    fn at(&self, addr: u64) -> Option<(Range<u64>, u64)> {
+        let (start, (end, value)) = self.0.range(..=addr).next_back()?;
+        (addr < *end).then_some((*start..*end, *value))
+    }
+
+    fn overlapping(&self, range: &Range<u64>) -> Vec<(Range<u64>, u64)> {
+        let meets = |(vma, _): &(Range<u64>, u64)| vma.start < range.end && range.start < vma.end;
+        self.all().into_iter().filter(meets).collect()
+    }
+
+    /// Empties a range but for the VMA that starts at `spared`; `false` if it is inside a VMA.
+    fn clear(&mut self, range: &Range<u64>, spared: Option<u64>) -> bool {
+        let met = self.overlapping(range);
+        let inside = |vma: &Range<u64>| vma.start < range.start && range.end < vma.end;
+        if met.iter().any(|(vma, _)| inside(vma)) {
+            return false;
+        }
+        for (vma, value) in met {
+            if Some(vma.start) == spared {
+                continue;
+            }
+            self.0.remove(&vma.start);
+            if vma.start < range.start {
+                self.0.insert(vma.start, (range.start, value));
+            } else if range.end < vma.end {
+                self.0.insert(range.end, (vma.end, value));
+            }
+        }
+        true
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    fn range(&mut self) -> Range<u64> {
+        let start = self.below(60);
+        start..start + 1 + self.below(9)
+    }
+}
+
+fn contents(tree: &Tree) -> Vec<(Range<u64>, u64)> {
+    tree.iter().map(|vma| (vma.range(), vma.get().0)).collect()
+}
+
+fn step(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted64) {
+    let range = random.range();
+    let addr = random.below(70);
+    match random.below(7) {
+        0 => {
+            let is_free = naive.overlapping(&range).is_empty();
+            let done = tree.insert(range.clone(), value.clone()).is_ok();
+            assert_eq!(done, is_free, "insert {range:?}");
+            if done {
+                naive.0.insert(range.start, (range.end, value.0));
+            }
+        }
+        1 => {
+            let before = naive.overlapping(&range);
+            let mut told = vec![];
+            let done = tree
+                .insert_over(range.clone(), value.clone(), |fate| told.push(from(fate)))
+                .is_ok();
+            assert_eq!(done, naive.clear(&range, None), "insert over {range:?}");
+            if done {
+                naive.0.insert(range.start, (range.end, value.0));
+                told.sort_unstable();
+                assert_eq!(told, starts(&before));
+            } else {
+                assert!(told.is_empty());
+            }
+        }
+        2 => {
+            let target = naive.at(addr);
+            let wide = target.as_ref().map_or(range.clone(), |(vma, _)| {
+                vma.start.saturating_sub(range.start % 5)..vma.end + range.end % 5
+            });
+            let done = tree.expand(addr, wide.clone(), |_| ()).is_ok();
+            assert_eq!(done, target.is_some(), "expand {addr} to {wide:?}");
+            if let Some((vma, value)) = target {
+                assert!(naive.clear(&wide, Some(vma.start)));
+                naive.0.remove(&vma.start);
+                naive.0.insert(wide.start, (wide.end, value));
+            }
+        }
+        3 => {
+            let target = naive.at(addr).filter(|(vma, _)| vma.start < addr);
+            assert_eq!(tree.split(addr, value.clone()).is_ok(), target.is_some());
+            if let Some((vma, old)) = target {
+                naive.0.insert(vma.start, (addr, old));
+                naive.0.insert(addr, (vma.end, value.0));
+            }
+        }
+        4 => {
+            let removed = tree.remove(addr).expect("memory");
+            let expected = naive.at(addr);
+            assert_eq!(removed.map(|(range, value)| (range, value.0)), expected);
+            if let Some((vma, _)) = expected {
+                naive.0.remove(&vma.start);
+            }
+        }
+        5 => {
+            let outcome = tree.clear(range.clone(), |_| ());
+            assert_eq!(
+                outcome.is_ok(),
+                naive.clear(&range, None),
+                "clear {range:?}"
+            );
+        }
+        _ => rewrite(tree, naive, addr, value),
+    }
+}
+
+/// Changes the VMA at an address, if there is one, and ends the section.
+fn rewrite(tree: &mut Tree, naive: &mut Naive, addr: u64, value: &Counted64) {
+    let is_there = naive.at(addr);
+    let vma = tree.write_lock(addr);
+    let range = vma.as_ref().map(VmaWrite::range);
+    assert_eq!(range, is_there.clone().map(|vma| vma.0));
+    if let (Some(mut vma), Some((range, _))) = (vma, is_there) {
+        *vma = value.clone();
+        naive.0.insert(range.start, (range.end, value.0));
+    }
+    tree.end_write();
+}
+
+fn from(fate: Fate<'_, Counted64>) -> u64 {
+    match fate {
+        Fate::Gone(range, _) => range.start,
+        Fate::Trimmed(was, is, _) => {
+            assert!(was != is && was.start <= is.start && is.end <= was.end);
+            was.start
+        }
+    }
+}
+
+fn starts(vmas: &[(Range<u64>, u64)]) -> Vec<u64> {
+    vmas.iter().map(|(range, _)| range.start).collect()
+}
+
+#[test]
+fn random_changes_are_those_of_a_naive_map() {
+    for seed in 1..60_u64 {
+        let alive = Rc::new(());
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let (mut tree, mut naive) = (Tree::new(), Naive::default());
+        for nr in 0..400 {
+            step(
+                &mut tree,
+                &mut naive,
+                &mut random,
+                &Counted64(nr, Rc::clone(&alive)),
+            );
+            assert_eq!(contents(&tree), naive.all(), "seed {seed}, step {nr}");
+            assert_eq!(
+                tree.len(),
+                Rc::strong_count(&alive) - 1,
+                "values, seed {seed}"
+            );
+            tree.validate().expect("valid");
+        }
+        drop(tree);
+        assert_eq!(Rc::strong_count(&alive), 1, "every value was dropped");
+    }
+}
+
+#[test]
+fn lookups_are_those_of_a_naive_map() {
+    let mut tree: VmaTree<u64> = VmaTree::new();
+    for start in [10, 20, 30, 50] {
+        tree.insert(start..start + 10, start).expect("free");
+    }
+    assert_eq!(tree.find(5).expect("above").range(), 10..20);
+    assert_eq!(tree.find(60).map(VmaRef::range), None);
+    assert_eq!(tree.prev(20).expect("below").range(), 10..20);
+    assert_eq!(tree.prev(25).expect("below").range(), 10..20);
+    assert_eq!(tree.prev(15).map(VmaRef::range), None);
+    assert_eq!(tree.place_at(45).expect_err("free"), 40..50);
+    assert_eq!(tree.find_intersection(40..50).map(VmaRef::range), None);
+    assert_eq!(tree.overlapping(25..51).count(), 3);
+    assert_eq!(tree.highest_gap(10, 1, 0..100), Some(90));
+    assert_eq!(tree.lowest_gap(10, 1, 10..100), Some(40));
+}
+
+#[test]
+fn a_refused_change_changes_nothing() {
+    let mut tree: VmaTree<u64> = VmaTree::new();
+    tree.insert(10..40, 1).expect("free");
+    let cause = |range: Range<u64>, tree: &mut VmaTree<u64>| {
+        tree.insert(range, 2).expect_err("refused").cause
+    };
+    assert_eq!(cause(5..5, &mut tree), ChangeError::EmptyRange);
+    assert_eq!(cause(39..50, &mut tree), ChangeError::Occupied(10..40));
+    let within = tree.clear(20..30, |_| ());
+    assert_eq!(within, Err(ChangeError::WouldSplit(10..40)));
+    assert_eq!(tree.split(10, 2).expect_err("at its start").value, 2);
+    assert!(
+        tree.expand(10, 15..60, |_| ()).is_err(),
+        "would give up addresses"
+    );
+    assert_eq!(tree.iter().count(), 1);
+    tree.validate().expect("valid");
+}
+
+#[test]
+fn slots_are_used_again_also_by_another_tree() {
+    let mut parent: VmaTree<u64> = VmaTree::new();
+    for start in 0..100 {
+        parent.insert(start..start + 1, start).expect("free");
+    }
+    let nr_slots = parent.slab().nr_slots();
+    let mut child = parent
+        .duplicate(|vma| (*vma % 2 == 0).then_some(*vma))
+        .expect("memory");
+    assert_eq!(child.len(), 50);
+    child.validate().expect("valid");
+    let slab = parent.slab().clone();
+    drop(parent);
+    let with_child = slab.nr_slots();
+    for start in 200..300 {
+        child.insert(start..start + 1, start).expect("free");
+    }
+    assert_eq!(slab.nr_slots(), with_child, "the parent's slots were free");
+    assert!(with_child < 3 * nr_slots);
+    drop(child);
+    assert_eq!(slab.nr_free(), slab.nr_slots());
+}
