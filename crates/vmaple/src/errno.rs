@@ -61,6 +61,8 @@ errnos! {
     EINTR = 4,
     /// Input/output error.
     EIO = 5,
+    /// An argument is longer than this kernel knows.
+    E2BIG = 7,
     /// Bad file descriptor.
     EBADF = 9,
     /// Try again; for `mmap` and `mremap`: the lock limit is exceeded.
@@ -89,6 +91,8 @@ errnos! {
     ENOSPC = 28,
     /// Numerical result out of range.
     ERANGE = 34,
+    /// A name does not fit its buffer.
+    ENAMETOOLONG = 36,
     /// The system call does not exist in this kernel.
     ENOSYS = 38,
     /// Value too large for the type: an offset beyond what files can have.
@@ -118,6 +122,12 @@ impl fmt::Display for Errno {
 }
 
 impl core::error::Error for Errno {}
+
+impl From<core::convert::Infallible> for Errno {
+    fn from(never: core::convert::Infallible) -> Errno {
+        match never {}
+    }
+}
 
 /// Something a call asked for that this crate does not compute; the text names it.
 ///

@@ -115,6 +115,21 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
     /// Those of `out`.
     fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result;
 
+    /// Writes the path as PROCMAP_QUERY gives it: as [`MappedFile::write_name`], but a newline
+    /// stays a newline. To be implemented where names can hold one.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    fn write_path(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.write_name(out)
+    }
+
+    /// The build id in the file's ELF notes, at most 20 bytes; None if it has none or that is
+    /// not known.
+    fn build_id(&self) -> Option<&[u8]> {
+        None
+    }
+
     /// What the description permits.
     fn access(&self) -> FileAccess;
 

@@ -172,6 +172,14 @@ impl VmFlags {
         Mnemonics(self)
     }
 
+    /// The same names one by one.
+    pub(crate) fn mnemonic_words(self) -> impl Iterator<Item = &'static str> {
+        let names = MNEMONICS
+            .iter()
+            .filter(move |(flag, _)| self.contains(*flag));
+        names.map(|(_, name)| *name)
+    }
+
     /// Reads the names of a `VmFlags:` line (without the label).
     ///
     /// # Errors

@@ -98,7 +98,6 @@ mod file;
 mod flags;
 mod fork;
 mod madvise;
-mod maps_text;
 mod merge;
 mod mlock;
 mod mm;
@@ -110,6 +109,8 @@ mod munmap;
 mod names;
 mod operations;
 mod placement;
+mod proc_text;
+mod query;
 mod shm;
 mod split;
 mod stack;
@@ -131,10 +132,18 @@ pub use errno::{CallError, Errno, Unmodelled};
 pub use file::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, SharedZero};
 pub use flags::{MapFlags, Mnemonics, MremapFlags, Prot, UnknownMnemonic, VmFlags};
 pub use fork::ForkError;
-pub use maps_text::MapsLine;
 pub use mm::{Mm, SeedError};
 pub use mmap::{MmapArgs, MmapSource};
 pub use operations::VmaOperations;
+pub use proc_text::{
+    MappingName, MapsEntry, MapsFormat, MapsPosition, MapsReader, MmSource, NoFigures, NumaFigures,
+    NumaMapsFormat, NumaProvider, PageFigures, PageProvider, ReadError, RollupError, SmapsFormat,
+    SmapsRules, TextBuffer, ThpEnabled, VmaFormat, VmaSource,
+};
+pub use query::{
+    BadAddress, PROCMAP_QUERY_SIZE, Query, QueryAnswer, QueryFlags, UserMemory, answer_ioctl,
+    search,
+};
 pub use uffd::UffdFeatures;
 pub use validate::Violation;
 pub use vma::{AnonVma, AnonVmaId, Backing, GateVma, SpecialMapping, UffdId, Vma};

@@ -7,7 +7,7 @@
 mod judge;
 
 use judge::session::{Session, Unsuitable};
-use judge::{child, profile::Profile, random, scripts};
+use judge::{child, profile::Profile, query, random, scripts, smaps};
 use vmaple::LayoutKind;
 
 /// Not a test of its own: what the tests start as their child process.
@@ -121,4 +121,76 @@ fn locks_and_limits() {
 #[test]
 fn heap_and_stack() {
     judge_profile(&Profile::HEAP_AND_STACK);
+}
+
+/// Random maps, and random questions about each of them.
+#[test]
+fn queries() {
+    let mut tally = query::Tally::default();
+    let profiles = [
+        &Profile::MERGE,
+        &Profile::PLACEMENT,
+        &Profile::FORK,
+        &Profile::SYSTEM_V,
+    ];
+    for (index, profile) in profiles.into_iter().enumerate() {
+        let Some(mut session) = session(profile.layout) else {
+            return;
+        };
+        let seed = number_of("VMAPLE_JUDGE_SEED", 1) + index as u64;
+        for round in 0..5 {
+            random::run(&mut session, profile, seed * 100 + round, 40);
+            query::run(
+                &session,
+                seed * 100 + round,
+                number_of("VMAPLE_JUDGE_OPS", 1000),
+                &mut tally,
+            );
+        }
+    }
+    eprintln!("queries: {tally:?}");
+    assert!(tally.answers > 4000 && tally.build_ids > 100, "{tally:?}");
+    // ENOENT, E2BIG, EFAULT, EINVAL, ENAMETOOLONG.
+    for errno in [2, 7, 14, 22, 36] {
+        assert!(
+            tally.errors.get(&errno).is_some_and(|count| *count > 20),
+            "{tally:?}"
+        );
+    }
+}
+
+/// Random maps whose smaps, smaps_rollup and numa_maps read as the kernel's.
+#[test]
+fn smaps_texts() {
+    let profiles = [
+        &Profile::MERGE,
+        &Profile::PLACEMENT,
+        &Profile::LIMITS,
+        &Profile::SYSTEM_V,
+    ];
+    let mut nr_rollups = 0;
+    for profile in profiles {
+        let Some(mut session) = session(profile.layout) else {
+            return;
+        };
+        let seed = number_of("VMAPLE_JUDGE_SEED", 1);
+        for round in 0..8 {
+            random::run(&mut session, profile, seed * 100 + round, 25);
+            nr_rollups += u32::from(smaps::compare(&session));
+        }
+    }
+    assert!(
+        nr_rollups > 0,
+        "not one quiet moment to compare a rollup in"
+    );
+}
+
+#[test]
+fn smaps_of_huge_pages() {
+    if let Some(mut session) = session(LayoutKind::TopDown) {
+        smaps::huge_pages(&mut session);
+        smaps::compare(&session);
+        let is_off = smaps::enabled("enabled") == vmaple::ThpEnabled::Never;
+        assert_eq!(smaps::nr_eligible(&session) == 0, is_off);
+    }
 }

@@ -24,6 +24,7 @@ pub(crate) struct KnownFile {
     pub(crate) max_len: u64,
     /// For `/dev/zero`: the object of the shared mapping about to be made.
     pub(crate) object: Mutex<Option<SharedZero>>,
+    pub(crate) build_id: Option<Vec<u8>>,
 }
 
 impl MappedFile for KnownFile {
@@ -38,6 +39,9 @@ impl MappedFile for KnownFile {
     }
     fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
         out.write_str(&self.name)
+    }
+    fn build_id(&self) -> Option<&[u8]> {
+        self.build_id.as_deref()
     }
     fn access(&self) -> FileAccess {
         self.access
@@ -117,6 +121,7 @@ impl Segment {
             len: SEGMENT_LEN,
             max_len: u64::MAX,
             object: Mutex::new(None),
+            build_id: None,
         }
     }
 }
@@ -218,6 +223,7 @@ fn describe(index: usize, file: File) -> io::Result<TestFile> {
             _ => u64::MAX,
         },
         object: Mutex::new(None),
+        build_id: None,
     };
     let fd = FIRST_FD + i32::try_from(index).unwrap_or(0);
     Ok(TestFile {

@@ -123,7 +123,9 @@ fn parse_header(line: &str, number: u64) -> Option<Vma> {
             may_split: false,
         })
     } else if name.starts_with('/') {
+        let build_id = super::elf::build_id(&name);
         Backing::File(Arc::new(KnownFile {
+            build_id,
             id: FileId(1000 + number),
             device,
             inode,

@@ -112,6 +112,11 @@ impl Session {
         Ok(())
     }
 
+    /// The process that makes the calls.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// Makes a call in the child.
     fn call(&mut self, call: Call) -> io::Result<i64> {
         let bytes: Vec<u8> = call.iter().flat_map(|word| word.to_ne_bytes()).collect();

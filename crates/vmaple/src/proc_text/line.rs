@@ -1,15 +1,13 @@
-//! The text of `/proc/PID/maps`, byte for byte.
+//! One line of `/proc/PID/maps`, byte for byte.
 //!
 //! A mirror prints a thousand lines after every call, so lines are put together by hand in a
 //! buffer on the stack; nothing here goes through the formatting machinery but file names.
 
+use super::buffer::{FmtSink, Sink};
+use super::entry::{MappingName, MapsEntry};
 use crate::addr::AddrRange;
 use crate::file::Device;
 use crate::flags::VmFlags;
-use crate::mm::Mm;
-use crate::vma::{Backing, GateVma, Vma};
-use alloc::vec::Vec;
-use core::fmt;
 
 /// Column at which names start, counted from 0.
 const NAME_COLUMN: usize = 73;
@@ -113,8 +111,8 @@ const fn hex_digits(value: u32) -> u64 {
 }
 
 /// Appends a line's prefix; with `padded`, up to the column where the name starts.
-fn append_prefix(
-    out: &mut Vec<u8>,
+fn put_prefix(
+    out: &mut impl Sink,
     range: AddrRange,
     flags: VmFlags,
     file: (u64, Device, u64),
@@ -124,169 +122,76 @@ fn append_prefix(
     let mut bytes = [0; PREFIX_ROOM];
     let len = Prefix::write(&mut bytes, range, flags, offset, device, inode);
     if !padded {
-        out.extend_from_slice(&bytes[..len]);
+        out.put(&bytes[..len]);
     } else if len < NAME_COLUMN {
         bytes[len..NAME_COLUMN].fill(b' ');
-        out.extend_from_slice(&bytes[..NAME_COLUMN]);
+        out.put(&bytes[..NAME_COLUMN]);
     } else {
         bytes[len] = b' ';
-        out.extend_from_slice(&bytes[..=len]);
+        out.put(&bytes[..=len]);
     }
 }
 
-/// Offset, device and inode of what has no file.
-const NO_FILE: (u64, Device, u64) = (0, Device { major: 0, minor: 0 }, 0);
-
-/// Lets file names be written into bytes.
-struct ByteWriter<'a>(&'a mut Vec<u8>);
-
-impl fmt::Write for ByteWriter<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
+/// Appends the whole line of `entry`, its newline included.
+pub(crate) fn put_line(entry: &MapsEntry<'_>, out: &mut impl Sink) {
+    let file = (entry.offset, entry.device, entry.inode);
+    let named = !matches!(entry.name, MappingName::None);
+    put_prefix(out, entry.range, entry.flags, file, named);
+    put_name(&entry.name, out);
+    out.put(b"\n");
 }
 
-/// What the name column shows.
-enum Name<'a> {
-    None,
-    Plain(&'a str),
-    Anonymous(&'a str),
-    AnonymousShared(&'a str),
-    File(&'a Vma),
-}
-
-impl Mm {
-    /// Appends the text of `/proc/PID/maps` to `out`: the fast way.
-    ///
-    /// ```
-    /// use vmaple::{Mm, MmConfig, MmapArgs};
-    /// let mut mm = Mm::new(MmConfig::x86_64());
-    /// mm.mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
-    /// let mut text = Vec::new();
-    /// mm.append_maps(&mut text);
-    /// assert_eq!(text, b"00010000-00011000 rw-p 00000000 00:00 0 \n");
-    /// ```
-    pub fn append_maps(&self, out: &mut Vec<u8>) {
-        for vma in self.iter() {
-            self.append_line(vma, out);
-        }
-        if let Some(gate) = &self.gate {
-            append_gate(gate, out);
-        }
-    }
-
-    /// Writes the text of `/proc/PID/maps`.
-    ///
-    /// # Errors
-    /// Those of `out`.
-    pub fn write_maps(&self, out: &mut impl fmt::Write) -> fmt::Result {
-        let mut line = Vec::with_capacity(256);
-        for vma in self.iter() {
-            line.clear();
-            self.append_line(vma, &mut line);
-            write_bytes(&line, out)?;
-        }
-        if let Some(gate) = &self.gate {
-            line.clear();
-            append_gate(gate, &mut line);
-            write_bytes(&line, out)?;
-        }
-        Ok(())
-    }
-
-    /// The maps line of one VMA of this address space, without the newline, for display.
-    #[must_use]
-    pub fn maps_line<'a>(&'a self, vma: &'a Vma) -> MapsLine<'a> {
-        MapsLine { mm: self, vma }
-    }
-
-    fn append_line(&self, vma: &Vma, out: &mut Vec<u8>) {
-        let file = match &vma.backing {
-            Backing::File(file) => {
-                let offset = vma.pgoff << self.config.page_shift();
-                (offset, file.device(), file.inode())
-            }
-            Backing::Anonymous | Backing::Special(_) => NO_FILE,
-        };
-        let name = self.name_of(vma);
-        let named = !matches!(name, Name::None);
-        append_prefix(out, vma.range(), vma.flags, file, named);
-        append_name(&name, out);
-        out.push(b'\n');
-    }
-
-    fn name_of<'a>(&self, vma: &'a Vma) -> Name<'a> {
-        match &vma.backing {
-            Backing::File(file) => match &vma.anon_name {
-                Some(name) if file.is_shared_anonymous() => Name::AnonymousShared(name),
-                _ => Name::File(vma),
-            },
-            Backing::Special(special) => Name::Plain(&special.name),
-            Backing::Anonymous => {
-                let areas = &self.areas;
-                if vma.start < areas.brk && vma.end > areas.start_brk {
-                    Name::Plain("[heap]")
-                } else if vma.start <= areas.start_stack && vma.end >= areas.start_stack {
-                    Name::Plain("[stack]")
-                } else {
-                    vma.anon_name.as_deref().map_or(Name::None, Name::Anonymous)
-                }
-            }
-        }
-    }
-}
-
-fn append_name(name: &Name<'_>, out: &mut Vec<u8>) {
-    let bracketed = |before: &str, name: &str, out: &mut Vec<u8>| {
-        out.extend_from_slice(before.as_bytes());
-        out.extend_from_slice(name.as_bytes());
-        out.push(b']');
+/// Appends a name as the maps line shows it.
+pub(crate) fn put_name(name: &MappingName<'_>, out: &mut impl Sink) {
+    let bracketed = |before: &str, name: &str, out: &mut _| {
+        Sink::put(out, before.as_bytes());
+        Sink::put(out, name.as_bytes());
+        Sink::put(out, b"]");
     };
     match name {
-        Name::None => {}
-        Name::Plain(name) => out.extend_from_slice(name.as_bytes()),
-        Name::Anonymous(name) => bracketed("[anon:", name, out),
-        Name::AnonymousShared(name) => bracketed("[anon_shmem:", name, out),
-        Name::File(vma) => {
-            if let Backing::File(file) = &vma.backing {
-                // A Vec takes everything; a file that gives up leaves a short name.
-                let _ = file.write_name(&mut ByteWriter(out));
-            }
+        MappingName::None => {}
+        MappingName::Heap => out.put(b"[heap]"),
+        MappingName::Stack => out.put(b"[stack]"),
+        MappingName::Special(name) => out.put(name.as_bytes()),
+        MappingName::Anonymous(name) => bracketed("[anon:", name, out),
+        MappingName::AnonymousShared(name) => bracketed("[anon_shmem:", name, out),
+        // A sink takes everything; a file that gives up leaves a short name.
+        MappingName::File(file) => {
+            let _ = file.write_name(&mut FmtSink(out));
         }
     }
 }
 
-fn append_gate(gate: &GateVma, out: &mut Vec<u8>) {
-    append_prefix(out, gate.range, gate.flags, NO_FILE, true);
-    out.extend_from_slice(gate.name.as_bytes());
-    out.push(b'\n');
-}
-
-/// Lines are made of ASCII and of names that were `str`.
-fn write_bytes(line: &[u8], out: &mut impl fmt::Write) -> fmt::Result {
-    out.write_str(core::str::from_utf8(line).map_err(|_| fmt::Error)?)
-}
-
-/// One line of `/proc/PID/maps`; made by [`Mm::maps_line`].
-#[derive(Clone, Copy, Debug)]
-pub struct MapsLine<'a> {
-    mm: &'a Mm,
-    vma: &'a Vma,
-}
-
-impl fmt::Display for MapsLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = Vec::with_capacity(128);
-        self.mm.append_line(self.vma, &mut line);
-        line.pop();
-        write_bytes(&line, f)
+/// Appends a decimal number, right-aligned in `width` columns.
+pub(crate) fn put_decimal(value: u64, width: usize, out: &mut impl Sink) {
+    let mut bytes = [0; PREFIX_ROOM];
+    let mut digits = Prefix {
+        bytes: &mut bytes,
+        len: 0,
+    };
+    digits.decimal(value);
+    let len = digits.len;
+    for _ in len..width {
+        out.put(b" ");
     }
+    out.put(&bytes[..len]);
+}
+
+/// Appends an address as maps does: at least eight hexadecimal digits.
+pub(crate) fn put_address(addr: u64, out: &mut impl Sink) {
+    let mut bytes = [0; PREFIX_ROOM];
+    let mut digits = Prefix {
+        bytes: &mut bytes,
+        len: 0,
+    };
+    digits.hex(addr, 8);
+    let len = digits.len;
+    out.put(&bytes[..len]);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NAME_COLUMN, PREFIX_ROOM, append_prefix, hex_digits};
+    use super::{NAME_COLUMN, PREFIX_ROOM, hex_digits, put_prefix};
     use crate::addr::AddrRange;
     use crate::file::Device;
     use crate::flags::VmFlags;
@@ -335,10 +240,10 @@ mod tests {
                 };
                 let expected = formatted(range, inode, device, inode);
                 let mut out = Vec::new();
-                append_prefix(&mut out, range, flags, (inode, device, inode), false);
+                put_prefix(&mut out, range, flags, (inode, device, inode), false);
                 assert_eq!(out, expected.as_bytes());
                 out.clear();
-                append_prefix(&mut out, range, flags, (inode, device, inode), true);
+                put_prefix(&mut out, range, flags, (inode, device, inode), true);
                 let column = NAME_COLUMN.max(expected.len() + 1);
                 assert_eq!(out, format!("{expected:<column$}").as_bytes());
                 assert!(out.len() < PREFIX_ROOM - 16);

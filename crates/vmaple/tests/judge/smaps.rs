@@ -1,0 +1,274 @@
+//! The kernel's smaps, smaps_rollup and numa_maps beside the model's, which gets its page figures
+//! out of the kernel's text and everything else from itself.
+
+use super::files::DEV_ZERO;
+use super::op::Op;
+use super::session::Session;
+use std::collections::HashMap;
+use vmaple::{
+    MapsEntry, NumaFigures, NumaProvider, PageFigures, PageProvider, SmapsRules, ThpEnabled,
+};
+
+/// Figures by the start of the mapping.
+struct Parsed(HashMap<u64, PageFigures>);
+
+impl PageProvider for Parsed {
+    fn figures(&mut self, entry: &MapsEntry<'_>) -> Option<PageFigures> {
+        self.0.get(&entry.range.start).copied()
+    }
+}
+
+fn text_of(session: &Session, what: &str) -> String {
+    std::fs::read_to_string(format!("/proc/{}/{what}", session.pid())).expect(what)
+}
+
+/// A setting of the running kernel.
+pub(crate) fn enabled(setting: &str) -> ThpEnabled {
+    let text = std::fs::read_to_string(format!("/sys/kernel/mm/transparent_hugepage/{setting}"));
+    let text = text.unwrap_or_default();
+    let chosen = text.split(['[', ']']).nth(1).unwrap_or("never");
+    match chosen {
+        "always" | "force" | "within_size" => ThpEnabled::Always,
+        "madvise" | "advise" => ThpEnabled::Madvise,
+        _ => ThpEnabled::Never,
+    }
+}
+
+/// `Label: N kB` as bytes; None for another line.
+fn figure(line: &str) -> Option<(&str, u64)> {
+    let (label, value) = line.split_once(':')?;
+    let kilobytes: u64 = value.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some((label, kilobytes * 1024))
+}
+
+fn enter(figures: &mut PageFigures, label: &str, bytes: u64) {
+    let field = match label {
+        "Rss" => &mut figures.rss,
+        "Pss" => &mut figures.pss,
+        "Pss_Dirty" => &mut figures.pss_dirty,
+        "Shared_Clean" => &mut figures.shared_clean,
+        "Shared_Dirty" => &mut figures.shared_dirty,
+        "Private_Clean" => &mut figures.private_clean,
+        "Private_Dirty" => &mut figures.private_dirty,
+        "Referenced" => &mut figures.referenced,
+        "Anonymous" => &mut figures.anonymous,
+        "KSM" => &mut figures.ksm,
+        "LazyFree" => &mut figures.lazy_free,
+        "AnonHugePages" => &mut figures.anon_huge,
+        "ShmemPmdMapped" => &mut figures.shmem_pmd_mapped,
+        "FilePmdMapped" => &mut figures.file_pmd_mapped,
+        "Shared_Hugetlb" => &mut figures.shared_hugetlb,
+        "Private_Hugetlb" => &mut figures.private_hugetlb,
+        "Swap" => &mut figures.swap,
+        "SwapPss" => &mut figures.swap_pss,
+        // Known to the model.
+        "Size" | "KernelPageSize" | "MMUPageSize" | "Locked" => return,
+        unknown => panic!("smaps has a figure {unknown}"),
+    };
+    *field = bytes;
+}
+
+fn parse(smaps: &str) -> Parsed {
+    let mut all = HashMap::new();
+    let mut at = 0;
+    for line in smaps.lines() {
+        if let Some((label, bytes)) = figure(line) {
+            enter(all.entry(at).or_default(), label, bytes);
+        } else if line.starts_with(|c: char| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()) {
+            let start = line.split('-').next().unwrap_or("");
+            at = u64::from_str_radix(start, 16).expect("an address");
+        }
+    }
+    Parsed(all)
+}
+
+/// Compares all three texts. False where the rollup could not be compared: other processes map
+/// the same files all the time, which moves the shares between any two readings.
+pub(crate) fn compare(session: &Session) -> bool {
+    let kernel = text_of(session, "smaps");
+    let rules = SmapsRules::of(&session.mm, enabled("enabled"), enabled("shmem_enabled"));
+    let mut figures = parse(&kernel);
+    let mut ours = String::new();
+    let written = session.mm.write_smaps(rules, &mut figures, &mut ours);
+    assert!(written.is_ok());
+    same(&kernel, &ours, "smaps");
+    compare_numa(session);
+    for _ in 0..50 {
+        let before = text_of(session, "smaps");
+        let rollup = text_of(session, "smaps_rollup");
+        if before == text_of(session, "smaps") {
+            compare_rollup(session, &rollup, &mut parse(&before));
+            return true;
+        }
+    }
+    false
+}
+
+fn same(kernel: &str, ours: &str, what: &str) {
+    let mut header = "";
+    for (theirs, line) in kernel.lines().zip(ours.lines()) {
+        if theirs.contains('-') {
+            header = theirs;
+        }
+        assert_eq!(theirs, line, "{what}, below {header}");
+    }
+    assert_eq!(kernel, ours, "{what}");
+}
+
+/// Sums are exact; shares were cut to kilobytes before they were added up here.
+fn compare_rollup(session: &Session, kernel: &str, figures: &mut Parsed) {
+    let mut ours = String::new();
+    session
+        .mm
+        .write_smaps_rollup(figures, &mut ours)
+        .expect("all figures are there");
+    assert_eq!(kernel.lines().count(), ours.lines().count());
+    for (theirs, line) in kernel.lines().zip(ours.lines()) {
+        let (Some((label, expected)), Some((own_label, sum))) = (figure(theirs), figure(line))
+        else {
+            assert_eq!(theirs, line);
+            continue;
+        };
+        assert_eq!(label, own_label);
+        match label {
+            // Not in smaps, so not given.
+            "Pss_Anon" | "Pss_File" | "Pss_Shmem" => {}
+            "Pss" | "Pss_Dirty" | "SwapPss" | "Locked" => {
+                let lost = session.mm.len() as u64 * 1024;
+                assert!(
+                    sum <= expected && expected - sum <= lost,
+                    "{theirs} / {line}"
+                );
+            }
+            _ => assert_eq!(theirs, line),
+        }
+    }
+}
+
+/// A line of numa_maps.
+struct NumaLine {
+    policy: String,
+    counts: HashMap<String, u64>,
+    nodes: Vec<u64>,
+}
+
+/// Lines by the start of the mapping.
+struct ParsedNuma(HashMap<u64, NumaLine>);
+
+impl NumaProvider for ParsedNuma {
+    fn numa(&mut self, entry: &MapsEntry<'_>) -> Option<NumaFigures<'_>> {
+        let NumaLine {
+            policy,
+            counts,
+            nodes,
+        } = self.0.get(&entry.range.start)?;
+        let count = |label: &str, absent: u64| counts.get(label).copied().unwrap_or(absent);
+        let pages = nodes.iter().sum();
+        Some(NumaFigures {
+            policy,
+            anon: count("anon", 0),
+            dirty: count("dirty", 0),
+            map_max: count("mapmax", 1),
+            swap_cache: count("swapcache", 0),
+            active: count("active", pages),
+            writeback: count("writeback", 0),
+            nodes,
+        })
+    }
+}
+
+fn compare_numa(session: &Session) {
+    let path = format!("/proc/{}/numa_maps", session.pid());
+    let Ok(kernel) = std::fs::read_to_string(path) else {
+        return;
+    };
+    let mut all = HashMap::new();
+    for line in kernel.lines() {
+        let mut words = line.split(' ');
+        let start = u64::from_str_radix(words.next().unwrap_or(""), 16).expect("an address");
+        let policy = words.next().unwrap_or("").to_owned();
+        let (mut counts, mut nodes) = (HashMap::new(), Vec::new());
+        for (label, value) in words.filter_map(|word| word.split_once('=')) {
+            let Ok(value) = value.parse() else { continue };
+            if let Some(node) = label
+                .strip_prefix('N')
+                .and_then(|node| node.parse::<usize>().ok())
+            {
+                nodes.resize(nodes.len().max(node + 1), 0);
+                nodes[node] = value;
+            } else {
+                counts.insert(label.to_owned(), value);
+            }
+        }
+        let line = NumaLine {
+            policy,
+            counts,
+            nodes,
+        };
+        all.insert(start, line);
+    }
+    let mut ours = String::new();
+    let written = session.mm.write_numa_maps(&mut ParsedNuma(all), &mut ours);
+    assert!(written.is_ok());
+    same(&kernel, &ours, "numa_maps");
+}
+
+/// Mappings of all kinds, large enough for huge pages or not quite, with every advice.
+pub(crate) fn huge_pages(session: &mut Session) {
+    const HUGE: u64 = 2 << 20;
+    const HUGEPAGE: i32 = 14;
+    const NOHUGEPAGE: i32 = 15;
+    let mut addr = 0x2000_0000_0000;
+    for file in [
+        None,
+        Some(0),
+        Some(2),
+        Some(4),
+        Some(DEV_ZERO),
+        Some(7),
+        Some(8),
+    ] {
+        for flags in [0x12, 0x11] {
+            for prot in [1, 3, 5] {
+                for (shift, len, offset) in [
+                    (0, 2 * HUGE, 0),
+                    (4096, 2 * HUGE, 0),
+                    (4096, HUGE + 8192, 0),
+                    (4096, 2 * HUGE, 4096),
+                    (0, HUGE, 8192),
+                ] {
+                    let at = addr + shift;
+                    addr += 4 * HUGE;
+                    let flags = if file.is_none() { flags | 0x20 } else { flags };
+                    session.step(Op::Mmap {
+                        addr: at,
+                        len,
+                        prot,
+                        flags,
+                        file,
+                        offset,
+                    });
+                    let advice = if prot == 1 && len == HUGE {
+                        NOHUGEPAGE
+                    } else {
+                        HUGEPAGE
+                    };
+                    session.step(Op::Madvise {
+                        addr: at,
+                        len,
+                        advice,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Mappings that the kernel would put a huge page into.
+pub(crate) fn nr_eligible(session: &Session) -> usize {
+    let smaps = text_of(session, "smaps");
+    let lines = smaps
+        .lines()
+        .filter_map(|line| line.strip_prefix("THPeligible:"));
+    lines.filter(|value| value.trim() == "1").count()
+}
