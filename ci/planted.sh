@@ -10,15 +10,16 @@ list=crates/maple-tree/planted.txt
 folder="$(target_dir)/planted"
 mkdir -p "$folder"
 
-# plant NAME TEST: runs the test binary with the bug in it; succeeds if the test fails.
+# plant NAME [CRATE/]TEST: runs the test binary with the bug in it; succeeds if the test fails.
 plant() {
-  local flags="--cfg planted=\"$1\"" log="$folder/$1.log"
-  if [ "$2" = loom ]; then
+  local flags="--cfg planted=\"$1\"" log="$folder/$1.log" crate=maple-tree test=${2##*/}
+  case $2 in */*) crate=${2%/*} ;; esac
+  if [ "$test" = loom ]; then
     flags="$flags --cfg loom"
     export LOOM_MAX_PREEMPTIONS=2
   fi
   if CARGO_TARGET_DIR="$folder" RUSTFLAGS="$flags" timeout 600 \
-    cargo test --release -p maple-tree --test "$2" --no-fail-fast >"$log" 2>&1; then
+    cargo test --release -p "$crate" --test "$test" --no-fail-fast >"$log" 2>&1; then
     printf 'SURVIVED  %s (%s)\n' "$1" "$2"
     return 1
   fi
@@ -37,7 +38,7 @@ while read -r name rest; do
   test=${rest##* }
   case ${1:-} in
     '') ;;
-    --short) [ "$test" != loom ] && [ $nr_taken -lt 3 ] || continue ;;
+    --short) [ "${test##*/}" != loom ] && [ $nr_taken -lt 3 ] || continue ;;
     *) [[ " $* " == *" $name "* ]] || continue ;;
   esac
   nr_taken=$((nr_taken + 1))

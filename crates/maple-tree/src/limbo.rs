@@ -2,8 +2,9 @@
 //!
 //! Displaced nodes and entries collect in the nodes' retired log. When a batch has come together
 //! it is set apart and a grace period is started for it; when that has elapsed, a later write
-//! frees the batch. Both happen *before* a write: what a write itself displaces stays at least
-//! until the next one.
+//! frees the batch. Readers that come and go show that by themselves; only when much has come
+//! together, one that does not show it is asked, which interrupts every reader. Both happen
+//! *before* a write: what a write itself displaces stays at least until the next one.
 //!
 //! # Safety
 //!
@@ -28,6 +29,13 @@ const BATCH: usize = if strict::IS_STRICT || cfg!(loom) {
     128
 };
 
+/// How many come together before a reader that does not show itself is asked.
+const MANY: usize = if strict::IS_STRICT || cfg!(loom) {
+    2
+} else {
+    1024
+};
+
 /// The batch that waits for its grace period.
 #[derive(Debug)]
 pub(crate) struct Limbo {
@@ -38,6 +46,8 @@ pub(crate) struct Limbo {
     look_at: usize,
     /// For so many writes the log keeps the room it has.
     nr_held: usize,
+    /// The length at which to ask readers that do not show themselves.
+    ask_at: usize,
 }
 
 impl Limbo {
@@ -47,6 +57,7 @@ impl Limbo {
             period: GracePeriod(0),
             look_at: BATCH,
             nr_held: 0,
+            ask_at: MANY,
         }
     }
 
@@ -86,10 +97,10 @@ impl Limbo {
     /// Frees the waiting batch if its grace period has elapsed, and starts one for the next.
     #[cold]
     fn turn<E: Entry, C: Config, B: Backend>(&mut self, nodes: &mut Nodes<E, C>) {
-        if !self.waiting.is_empty() && !cfg!(planted = "early_free") && !B::has_elapsed(self.period)
-        {
-            // A reader stays inside: ask again when as much again has come together.
-            self.look_at = nodes.retired_mut().len() + BATCH;
+        let nr_filling = nodes.retired_mut().len();
+        if !self.waiting.is_empty() && !self.has_elapsed::<B>(nr_filling) {
+            // Ask again when as much again has come together.
+            self.look_at = nr_filling + BATCH;
             return;
         }
         // SAFETY: Displaced before `period` was started, and that has elapsed.
@@ -97,6 +108,20 @@ impl Limbo {
         core::mem::swap(nodes.retired_mut(), &mut self.waiting);
         self.period = B::start_grace_period();
         self.look_at = BATCH;
+        self.ask_at = MANY;
+    }
+
+    /// Whether nobody can see the waiting batch any more, while `nr_filling` things have come
+    /// together behind it.
+    fn has_elapsed<B: Backend>(&mut self, nr_filling: usize) -> bool {
+        if B::has_visibly_elapsed(self.period) || cfg!(planted = "early_free") {
+            return true;
+        }
+        if nr_filling < self.ask_at {
+            return false;
+        }
+        self.ask_at = nr_filling + MANY;
+        B::has_elapsed(self.period)
     }
 
     /// # Safety
@@ -120,6 +145,7 @@ impl Limbo {
         // SAFETY: As above.
         unsafe { nodes.free_retired(ptr::null_mut()) };
         self.look_at = BATCH;
+        self.ask_at = MANY;
     }
 
     /// How many things wait for a grace period that has been started.

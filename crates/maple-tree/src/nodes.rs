@@ -28,11 +28,12 @@ use core::ptr::{self, NonNull};
 use vmaple_rcu::strict;
 use vmaple_sync::atomic::Ordering;
 
-/// How many free nodes of a kind a tree keeps. None where a checker should see each free.
+/// How many free nodes of a kind a tree keeps: more than a batch of what writes beside readers
+/// displace. None where a checker should see each free.
 const POOL_LIMIT: usize = if strict::IS_STRICT || cfg!(loom) {
     0
 } else {
-    64
+    256
 };
 
 /// Something that dies with a write.

@@ -16,8 +16,9 @@ pub struct GracePeriod(pub u64);
 ///
 /// # Safety
 ///
-/// 1. When [`has_elapsed`](Self::has_elapsed) returns `true` for a period, every read section
-///    entered before the matching [`start_grace_period`](Self::start_grace_period) has been left,
+/// 1. When [`has_elapsed`](Self::has_elapsed) or
+///    [`has_visibly_elapsed`](Self::has_visibly_elapsed) returns `true` for a period, every read
+///    section entered before the matching [`start_grace_period`](Self::start_grace_period) has been left,
 ///    and its accesses happen before that return; a section entered later sees every store made
 ///    before the start.
 /// 2. [`synchronize`](Self::synchronize) returns, and works given to [`defer`](Self::defer) run,
@@ -42,6 +43,12 @@ pub unsafe trait Backend: 'static {
     /// costs up to a barrier on all processors, so ask once per batch.
     #[doc(alias = "poll_state_synchronize_rcu")]
     fn has_elapsed(period: GracePeriod) -> bool;
+
+    /// The same at no cost to others: `false` also when it would take a barrier to know. Ask this
+    /// often, and [`has_elapsed`](Self::has_elapsed) when it goes on saying no.
+    fn has_visibly_elapsed(period: GracePeriod) -> bool {
+        Self::has_elapsed(period)
+    }
 
     /// Waits for a full grace period, then runs the deferred works that became due.
     ///

@@ -1,23 +1,30 @@
 //! The reclamation protocol: which readers are inside, and since when.
 //!
-//! A [`Domain`] has an *epoch*, a counter that only grows. A reader copies it into its own
-//! [`Record`] on entering and writes 0 on leaving. A writer unlinks, then raises the epoch to
-//! `e`; the grace period `e` has elapsed when every record holds 0 or at least `e`.
+//! A [`Domain`] has an *epoch*, an even counter that only grows. A reader has a [`Record`] with its
+//! *mark*: on entering it copies the epoch there and makes it odd, on leaving it makes it even
+//! again. A writer unlinks, then raises the epoch to `e`; the grace period `e` has elapsed when
+//! every mark is even or above `e`.
 //!
 //! ```text
 //! reader                              writer
 //! v = epoch          (Acquire)        unlink
-//! record = v         (Release)        epoch = e            (Release)
+//! mark = v + 1       (Release)        epoch = e            (Release)
 //! ---- light fence ----               ---- heavy fence ----
-//! walk                                v = record           (Acquire)
-//! record = 0         (Release)        free if v == 0 or v >= e
+//! walk                                m = mark             (Acquire)
+//! mark = v           (Release)        free if m is even or m > e
 //! ```
 //!
-//! 1. The writer reads 0 from *before* the reader entered: by the fences, the reader's walk comes
-//!    after the unlink and cannot meet the object.
-//! 2. It reads 0 from *after* the reader left: Release/Acquire order the walk before the free.
-//! 3. It reads a value >= e: the reader saw the raised epoch before its walk, hence the unlink;
-//!    what it did in earlier sections is ordered as in 2, because entering is a Release too.
+//! 1. The writer reads an even mark from *before* the reader entered: by the fences, the reader's
+//!    walk comes after the unlink and cannot meet the object.
+//! 2. It reads an even mark from *after* the reader left: Release/Acquire order the walk before the
+//!    free.
+//! 3. It reads a mark of at least `e`, even or odd: the reader saw the raised epoch before its
+//!    walk, hence the unlink, and so it will in later walks; what it did in earlier sections is
+//!    ordered as in 2, because entering is a Release too.
+//!
+//! Case 3 needs no fence. While every reader comes and goes, each soon marks the new epoch, and the
+//! writer sees that for nothing ([`Domain::has_visibly_elapsed`]). Only for a reader that has not
+//! come since it must fence, which interrupts every processor at work.
 //!
 //! # Safety
 //!
@@ -30,13 +37,15 @@ use alloc::boxed::Box;
 use core::ptr;
 use vmaple_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
-/// A record's epoch while its thread is outside.
-const OUTSIDE: u64 = 0;
+/// By how much the epoch grows: marks have its parity for themselves.
+const STEP: u64 = 2;
+/// The bit of a mark that says that its thread is inside.
+const INSIDE: u64 = 1;
 
 /// A set of readers and the epochs in which they entered.
 #[derive(Debug)]
 pub struct Domain {
-    /// Raised by writers, copied by readers; starts at 1 so that it never equals [`OUTSIDE`].
+    /// Raised by writers, copied by readers; starts above the mark of who was never inside.
     epoch: AtomicU64,
     /// The highest period known to have elapsed: spares the fence on a second question.
     elapsed: AtomicU64,
@@ -48,8 +57,9 @@ pub struct Domain {
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct Record {
-    /// [`OUTSIDE`], or the epoch in which its thread entered. Written by its thread only.
-    epoch: AtomicU64,
+    /// The epoch in which its thread entered last, with [`INSIDE`] until it leaves. Written by its
+    /// thread only.
+    mark: AtomicU64,
     /// Whether a thread owns this record. Free records are taken over by new threads.
     is_owned: AtomicBool,
     /// Set before the record is published, then constant.
@@ -73,8 +83,8 @@ impl Domain {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            epoch: AtomicU64::new(1),
-            elapsed: AtomicU64::new(1),
+            epoch: AtomicU64::new(STEP),
+            elapsed: AtomicU64::new(STEP),
             records: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -84,8 +94,8 @@ impl Domain {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            epoch: AtomicU64::new(1),
-            elapsed: AtomicU64::new(1),
+            epoch: AtomicU64::new(STEP),
+            elapsed: AtomicU64::new(STEP),
             records: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -115,7 +125,7 @@ impl Domain {
 
     fn add_record(&self) -> &'static Record {
         let record = Box::leak(Box::new(Record {
-            epoch: AtomicU64::new(OUTSIDE),
+            mark: AtomicU64::new(0),
             is_owned: AtomicBool::new(true),
             next: ptr::null(),
         }));
@@ -157,21 +167,35 @@ impl Domain {
         let epoch = self.epoch.load(Ordering::Acquire);
         // Release: pairs with the Acquire in `has_elapsed`; earlier sections of this thread are
         // over for whoever reads this epoch. Witness: `tests/loom.rs::sections_in_a_row`.
-        record.epoch.store(epoch, Ordering::Release);
+        record.mark.store(epoch | INSIDE, Ordering::Release);
         fence::light();
+    }
+
+    /// Enters as a reader does whose fence the writer's barrier is, for models without a barrier.
+    #[cfg(loom)]
+    pub fn enter_unfenced(&self, record: &Record) {
+        // Acquire: as in `enter`.
+        // Witness: `tests/loom.rs::a_reader_that_comes_again_has_visibly_left`.
+        let epoch = self.epoch.load(Ordering::Acquire);
+        // Release: as in `enter`.
+        // Witness: `tests/loom.rs::a_reader_that_comes_again_has_visibly_left`.
+        record.mark.store(epoch | INSIDE, Ordering::Release);
     }
 
     /// Leaves the read section.
     #[inline]
     pub fn leave(&self, record: &Record) {
+        // Relaxed: written by this thread.
+        let mark = record.mark.load(Ordering::Relaxed);
         // Release: pairs with the Acquire in `has_elapsed`; the walk happens before the free.
         // Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
-        record.epoch.store(OUTSIDE, Ordering::Release);
+        record.mark.store(mark & !INSIDE, Ordering::Release);
     }
 
     /// Gives a record back when its thread ends.
     pub fn unregister(&self, record: &Record) {
-        // Release: pairs with the Acquire in `take_free_record`. Loom has no witness: see there.
+        // Release: pairs with the Acquire in `take_free_record`, and in `has_visibly_elapsed`: the
+        // sections were left before. Witness: `tests/loom.rs::a_reader_that_ended_has_visibly_left`.
         record.is_owned.store(false, Ordering::Release);
     }
 
@@ -179,28 +203,61 @@ impl Domain {
     pub fn start_grace_period(&self) -> GracePeriod {
         // Release: pairs with the Acquire in `enter`. Acquire: orders the writers of one domain.
         // Loom has no witness: weakened, it still passes `tests/loom.rs`.
-        GracePeriod(self.epoch.fetch_add(1, Ordering::AcqRel) + 1)
+        GracePeriod(self.epoch.fetch_add(STEP, Ordering::AcqRel) + STEP)
     }
 
     /// Whether every section entered before `period` has been left.
     pub fn has_elapsed(&self, period: GracePeriod) -> bool {
-        // Acquire: pairs with the Release below; what that scan saw happens before our free.
-        // Loom has no witness: no model asks twice about one period from two threads.
+        // Acquire: pairs with the Release in `note_elapsed`; what that scan saw happens before our
+        // free. Loom has no witness: see there.
         if self.elapsed.load(Ordering::Acquire) >= period.0 {
             return true;
         }
         fence::heavy();
-        let oldest = self
-            .records()
+        let is_open = self.records().any(|record| {
             // Acquire: pairs with the Release in `leave` and `enter`.
             // Witness: `tests/loom.rs::a_reader_keeps_what_it_sees`.
-            .map(|record| record.epoch.load(Ordering::Acquire))
-            .filter(|epoch| *epoch != OUTSIDE)
-            .min();
-        if oldest.is_some_and(|epoch| epoch < period.0) {
-            return false;
+            let mark = record.mark.load(Ordering::Acquire);
+            mark & INSIDE != 0 && mark < period.0
+        });
+        !is_open && self.note_elapsed(period)
+    }
+
+    /// Whether every reader has shown by itself that it left the sections it entered before
+    /// `period`, by entering one since, or by the end of its thread.
+    ///
+    /// Interrupts nobody. `false` says only that it is not known: a reader that does not come again
+    /// is asked by [`has_elapsed`](Self::has_elapsed). `own` is the calling thread's record, if it
+    /// has one: it need not come again.
+    pub fn has_visibly_elapsed(&self, period: GracePeriod, own: Option<&Record>) -> bool {
+        // Acquire: pairs with the Release in `note_elapsed`. Loom has no witness: see there.
+        if self.elapsed.load(Ordering::Acquire) >= period.0 {
+            return true;
         }
-        // Release: pairs with the Acquire above. Loom has no witness: see there.
+        // SeqCst: pairs with the fence in `register`. Either we see that a record is owned, or its
+        // new owner sees what was unlinked. Loom has no witness: `enter` fences there, see
+        // `register`.
+        vmaple_sync::atomic::fence(Ordering::SeqCst);
+        let is_unknown = self.records().any(|record| {
+            // Acquire: pairs with the Release in `unregister`; the sections of a thread that gave
+            // its record back are over.
+            // Witness: `tests/loom.rs::a_reader_that_ended_has_visibly_left`.
+            if !record.is_owned.load(Ordering::Acquire) {
+                return false;
+            }
+            // Acquire: pairs with the Release in `enter` and `leave`.
+            // Witness: `tests/loom.rs::a_reader_that_comes_again_has_visibly_left`.
+            let mark = record.mark.load(Ordering::Acquire);
+            let is_mine = own.is_some_and(|own| ptr::eq(own, record));
+            let is_left = mark & INSIDE == 0 && (is_mine || cfg!(planted = "outside_unfenced"));
+            mark < period.0 && !is_left
+        });
+        !is_unknown && self.note_elapsed(period)
+    }
+
+    fn note_elapsed(&self, period: GracePeriod) -> bool {
+        // Release: pairs with the Acquire where `elapsed` is read.
+        // Loom has no witness: no model asks twice about one period from two threads.
         self.elapsed.fetch_max(period.0, Ordering::AcqRel);
         true
     }

@@ -148,6 +148,11 @@ unsafe impl Backend for Membarrier {
         DOMAIN.has_elapsed(period)
     }
 
+    fn has_visibly_elapsed(period: GracePeriod) -> bool {
+        let own = LOCAL.with(|local| local.record.get());
+        DOMAIN.has_visibly_elapsed(period, own)
+    }
+
     fn synchronize() {
         assert_eq!(
             LOCAL.with(|local| local.nesting.get()),

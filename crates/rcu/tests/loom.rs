@@ -8,7 +8,7 @@
 
 use loom::sync::Arc;
 use loom::thread;
-use vmaple_rcu::Domain;
+use vmaple_rcu::{Domain, GracePeriod};
 use vmaple_sync::atomic::{AtomicPtr, Ordering};
 use vmaple_sync::cell::UnsafeCell;
 
@@ -57,10 +57,21 @@ impl Shared {
 
     /// Unlinks the current object and frees it if its grace period has elapsed.
     fn replace(&self, value: u64) -> bool {
+        self.replace_if(value, Domain::has_elapsed)
+    }
+
+    /// The same without asking readers that do not show it.
+    fn replace_unfenced(&self, value: u64) -> bool {
+        self.replace_if(value, |domain, period| {
+            domain.has_visibly_elapsed(period, None)
+        })
+    }
+
+    fn replace_if(&self, value: u64, ask: impl Fn(&Domain, GracePeriod) -> bool) -> bool {
         // Acquire/Release: the next reader sees the new object, and we the old one.
         let old = self.current.swap(Object::new(value), Ordering::AcqRel);
         let period = self.domain.start_grace_period();
-        let has_elapsed = self.domain.has_elapsed(period);
+        let has_elapsed = ask(&self.domain, period);
         if has_elapsed {
             // SAFETY: As in `current`.
             unsafe { &*old }.free();
@@ -135,5 +146,81 @@ fn a_record_taken_over_is_scanned() {
         shared.replace(2);
         reader.join().expect("no anomaly");
         assert_eq!(shared.domain.nr_records(), 1);
+    });
+}
+
+#[test]
+fn a_reader_that_comes_again_has_visibly_left() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let shared = Shared::new();
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let record = shared.domain.register();
+                for _ in 0..2 {
+                    shared.domain.enter_unfenced(record);
+                    assert_ne!(shared.current().read(), 0, "freed while in sight");
+                    shared.domain.leave(record);
+                }
+                shared.domain.unregister(record);
+            })
+        };
+        shared.replace_unfenced(2);
+        shared.replace_unfenced(3);
+        reader.join().expect("no anomaly");
+    });
+}
+
+#[test]
+fn a_reader_that_ended_has_visibly_left() {
+    loom::model(|| {
+        let shared = Shared::new();
+        let reader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let record = shared.domain.register();
+                shared.domain.enter_unfenced(record);
+                assert_ne!(shared.current().read(), 0, "freed while in sight");
+                shared.domain.leave(record);
+                shared.domain.unregister(record);
+            })
+        };
+        shared.replace_unfenced(2);
+        reader.join().expect("no anomaly");
+        assert!(shared.replace_unfenced(3), "no reader is left");
+    });
+}
+
+#[test]
+fn a_reader_that_only_left_is_asked() {
+    loom::model(|| {
+        let domain = Domain::new();
+        let record = domain.register();
+        let first = domain.start_grace_period();
+        domain.enter(record);
+        assert!(domain.has_visibly_elapsed(first, None), "entered since");
+        let second = domain.start_grace_period();
+        assert!(
+            !domain.has_visibly_elapsed(second, Some(record)),
+            "its own section is open"
+        );
+        domain.leave(record);
+        assert!(
+            !domain.has_visibly_elapsed(second, None),
+            "did not come again"
+        );
+        assert!(
+            domain.has_visibly_elapsed(second, Some(record)),
+            "who asks is outside"
+        );
+        let third = domain.start_grace_period();
+        assert!(!domain.has_visibly_elapsed(third, None), "as before");
+        assert!(domain.has_elapsed(third), "is outside");
+        assert!(
+            domain.has_visibly_elapsed(third, None),
+            "known from then on"
+        );
     });
 }
