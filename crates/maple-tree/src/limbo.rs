@@ -23,7 +23,7 @@ use vmaple_rcu::{Backend, GracePeriod, strict};
 
 /// How many retired things make a batch: a batch costs one grace period. Small where a checker
 /// should see batches close.
-const BATCH: usize = if strict::IS_STRICT || cfg!(loom) {
+const BATCH: usize = if strict::IS_STRICT || cfg!(any(loom, shuttle)) {
     1
 } else {
     128

@@ -6,7 +6,7 @@
 //! compared with a row of cells; each tree is read in every way there is.
 //!
 //! `EXHAUSTIVE_CELLS=11` makes the space larger than the one of the normal run.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 #[path = "exhaustive/cells.rs"]
 mod cells;

@@ -1,6 +1,6 @@
 //! What the fuzzer has found, replayed by the same interpreter; and random bytes for where there
 //! is no fuzzer.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 #[path = "interpreter/mod.rs"]
 mod interpreter;

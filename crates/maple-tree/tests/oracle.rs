@@ -1,5 +1,5 @@
 //! The tree against a naive one: long random sequences, validated after every write.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 use maple_tree::{
     Fan, Gaps, MapleTree, NoGaps, SharedMapleTree, Span, Tracked, TracksGaps, TreeWriter,

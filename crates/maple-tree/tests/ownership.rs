@@ -1,6 +1,6 @@
 //! Every entry is dropped once: counted through long random sequences, and with an allocator that
 //! fails the k-th call, for every k.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 mod failing;
 

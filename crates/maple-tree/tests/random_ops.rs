@@ -1,6 +1,6 @@
 //! Property test with shrinking: any short sequence of writes leaves a valid tree that equals the
 //! naive one.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 use maple_tree::{Fan, MapleTree, Tracked};
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
 //! Real threads: one writer keeps replacing ranges while readers check that what they see was
 //! there as a whole.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 use maple_tree::{Config, Fan, Gaps, SharedMapleTree, Span, Tracked, TracksGaps};
 use std::sync::Arc;

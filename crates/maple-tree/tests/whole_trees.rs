@@ -1,5 +1,5 @@
 //! Cursors, allocation in gaps, and operations on whole trees, against the naive tree.
-#![cfg(not(loom))]
+#![cfg(not(any(loom, shuttle)))]
 
 use maple_tree::{Config, Fan, Gaps, MapleTree, Room, Span, Tracked, TracksGaps, WriteError};
 use std::sync::Arc;

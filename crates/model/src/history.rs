@@ -86,10 +86,20 @@ pub enum Seen {
     LowestGap(u64, (u64, u64), Option<u64>),
     /// The highest one.
     HighestGap(u64, (u64, u64), Option<u64>),
-    /// All entries from an index upwards.
-    Forward(u64, Vec<Held>),
-    /// All entries from an index downwards.
-    Backward(u64, Vec<Held>),
+    /// All entries from an index on, by an iterator.
+    Pass(Way, u64, Vec<Held>),
+    /// All entries from an index on, by a cursor that looks at the map anew for each: an entry may
+    /// overlap the one before, if it reaches further.
+    Steps(Way, u64, Vec<Held>),
+}
+
+/// The direction of a search or a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// To higher indices.
+    Up,
+    /// To lower indices.
+    Down,
 }
 
 /// A run.

@@ -15,7 +15,11 @@ use vmaple_sync::hint::spin_loop;
 use vmaple_sync::mutex::Mutex;
 
 /// How many works make a batch. Small under test, so that batches close often.
-const BATCH: usize = if cfg!(any(test, loom)) { 2 } else { 64 };
+const BATCH: usize = if cfg!(any(test, loom, shuttle)) {
+    2
+} else {
+    64
+};
 
 /// Read sections of the threads of this process; on Linux with `membarrier(2)`, else with a fence.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,15 +34,20 @@ struct Queue {
     waiting: VecDeque<(GracePeriod, Vec<Deferred>)>,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 static DOMAIN: Domain = Domain::new();
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 static QUEUE: Mutex<Queue> = Mutex::new(Queue {
     filling: Vec::new(),
     waiting: VecDeque::new(),
 });
 #[cfg(loom)]
 loom::lazy_static! {
+    static ref DOMAIN: Domain = Domain::new();
+    static ref QUEUE: Mutex<Queue> = Mutex::new(Queue::default());
+}
+#[cfg(shuttle)]
+shuttle::lazy_static! {
     static ref DOMAIN: Domain = Domain::new();
     static ref QUEUE: Mutex<Queue> = Mutex::new(Queue::default());
 }
@@ -63,13 +72,19 @@ impl Drop for Registration {
     }
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 std::thread_local! {
     static LOCAL: Local = const { Local { record: Cell::new(None), nesting: Cell::new(0) } };
     static REGISTRATION: Cell<Option<Registration>> = const { Cell::new(None) };
 }
 #[cfg(loom)]
 loom::thread_local! {
+    static LOCAL: Local = Local { record: Cell::new(None), nesting: Cell::new(0) };
+    static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
+}
+
+#[cfg(shuttle)]
+shuttle::thread_local! {
     static LOCAL: Local = Local { record: Cell::new(None), nesting: Cell::new(0) };
     static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
 }
@@ -189,7 +204,7 @@ fn wait_for(period: GracePeriod) {
 
 /// Spins a little, then lets other threads run, then sleeps.
 fn pause(nr_rounds: u32) {
-    if cfg!(loom) || nr_rounds < 16 {
+    if cfg!(any(loom, shuttle)) || nr_rounds < 16 {
         spin_loop();
     } else if nr_rounds < 64 {
         std::thread::yield_now();

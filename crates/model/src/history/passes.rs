@@ -1,6 +1,6 @@
 //! Reads that look at several places one after the other: iteration, `find`, gap search.
 
-use super::{Anomaly, Change, During, History, Seen, Windowed};
+use super::{Anomaly, Change, During, History, Seen, Way, Windowed};
 use crate::tree::{Held, NaiveTree};
 use std::collections::BTreeSet;
 
@@ -46,13 +46,12 @@ impl Window {
         tree
     }
 
-    /// The nearest index from `index` on, upwards or downwards, that was covered throughout, by
-    /// whatever entries: a gap between all gaps.
-    fn nearest_covered(&self, index: u64, up: bool) -> Option<u64> {
-        if up {
-            self.gaps.lowest_gap(1, 1, index..=u64::MAX)
-        } else {
-            self.gaps.highest_gap(1, 1, 0..=index)
+    /// The nearest index from `index` on that was covered throughout, by whatever entries: a gap
+    /// between all gaps.
+    fn nearest_covered(&self, way: Way, index: u64) -> Option<u64> {
+        match way {
+            Way::Up => self.gaps.lowest_gap(1, 1, index..=u64::MAX),
+            Way::Down => self.gaps.highest_gap(1, 1, 0..=index),
         }
     }
 
@@ -67,91 +66,106 @@ impl Window {
 
 const NEVER_THERE: &str = "an entry that was never there with these bounds";
 const PASSED: &str = "passed an index that was covered throughout";
+const WRONG_SIDE: &str = "an entry on the wrong side of the index";
 const MISSED: &str = "missed an entry that was there throughout";
 
-/// What is wrong with a `find` from `index`, upwards or downwards.
-fn judge_find(window: &Window, index: u64, found: Option<Held>, up: bool) -> Option<&'static str> {
-    let is_ahead = |held: &Held| if up { held.1 >= index } else { held.0 <= index };
-    let is_nearer = |held: &Held, than: &Held| if up { held.0 < than.0 } else { held.1 > than.1 };
+impl Way {
+    /// Whether `one` comes before `other`.
+    fn is_before(self, one: u64, other: u64) -> bool {
+        match self {
+            Self::Up => one < other,
+            Self::Down => one > other,
+        }
+    }
+
+    /// The ends of an entry that come first and last this way.
+    fn ends(self, held: &Held) -> (u64, u64) {
+        match self {
+            Self::Up => (held.0, held.1),
+            Self::Down => (held.1, held.0),
+        }
+    }
+
+    fn after(self, index: u64) -> Option<u64> {
+        match self {
+            Self::Up => index.checked_add(1),
+            Self::Down => index.checked_sub(1),
+        }
+    }
+
+    /// Whether an entry is at `index` or beyond.
+    fn is_ahead(self, index: u64, held: &Held) -> bool {
+        !self.is_before(self.ends(held).1, index)
+    }
+}
+
+/// What is wrong with a `find` from `index`.
+fn judge_find(window: &Window, way: Way, index: u64, found: Option<Held>) -> Option<&'static str> {
+    let covered = window.nearest_covered(way, index);
     let Some(found) = found else {
-        return window.nearest_covered(index, up).map(|_| MISSED);
+        return covered.map(|_| MISSED);
     };
     if !window.ever.contains(&found) {
         return Some(NEVER_THERE);
     }
-    if !is_ahead(&found) {
-        return Some("an entry on the wrong side of the index");
+    if !way.is_ahead(index, &found) {
+        return Some(WRONG_SIDE);
     }
-    let is_passed = |covered: u64| {
-        if up {
-            covered < found.0
-        } else {
-            covered > found.1
-        }
-    };
-    if window.nearest_covered(index, up).is_some_and(is_passed) {
+    let near = way.ends(&found).0;
+    if covered.is_some_and(|covered| way.is_before(covered, near)) {
         return Some(PASSED);
     }
-    let is_missed = |held: &Held| is_ahead(held) && is_nearer(held, &found);
+    let is_missed =
+        |held: &Held| way.is_ahead(index, held) && way.is_before(way.ends(held).0, near);
     window.always.iter().any(is_missed).then_some(MISSED)
 }
 
-/// What is wrong with an iteration from `index`, upwards or downwards.
-fn judge_pass(window: &Window, index: u64, items: &[Held], up: bool) -> Option<&'static str> {
-    let is_onward = |pair: &[Held]| {
-        if up {
-            pair[0].1 < pair[1].0
-        } else {
-            pair[1].1 < pair[0].0
-        }
-    };
-    if !items.windows(2).all(is_onward) {
-        return Some("went backwards, or met an index twice");
+/// What is wrong with a pass from `index`, whose entries follow each other if `is_onward`.
+fn judge_pass(
+    window: &Window,
+    (way, index, items): (Way, u64, &[Held]),
+    is_onward: impl Fn(&Held, &Held) -> bool,
+) -> Option<&'static str> {
+    if !items.windows(2).all(|pair| is_onward(&pair[0], &pair[1])) {
+        return Some("went backwards, or met something twice");
     }
-    let is_ahead = |held: &Held| if up { held.1 >= index } else { held.0 <= index };
-    if !items.iter().all(is_ahead) {
-        return Some("an entry on the wrong side of the index");
+    if !items.iter().all(|held| way.is_ahead(index, held)) {
+        return Some(WRONG_SIDE);
     }
     if !items.iter().all(|held| window.ever.contains(held)) {
         return Some(NEVER_THERE);
     }
     let seen: BTreeSet<Held> = items.iter().copied().collect();
-    let is_missed = |held: &Held| is_ahead(held) && !seen.contains(held);
+    let is_missed = |held: &Held| way.is_ahead(index, held) && !seen.contains(held);
     if window.always.iter().any(is_missed) {
         return Some(MISSED);
     }
     // Between two items, and between them and the ends, nothing was covered throughout.
     let mut next = Some(index);
     for held in items {
-        let is_passed = |covered: u64| {
-            if up {
-                covered < held.0
-            } else {
-                covered > held.1
-            }
-        };
-        let covered = next.and_then(|index| window.nearest_covered(index, up));
-        if covered.is_some_and(is_passed) {
+        let (near, far) = way.ends(held);
+        let covered = next.and_then(|index| window.nearest_covered(way, index));
+        if covered.is_some_and(|covered| way.is_before(covered, near)) {
             return Some(PASSED);
         }
-        next = if up {
-            held.1.checked_add(1)
-        } else {
-            held.0.checked_sub(1)
-        };
+        next = way.after(far);
     }
-    let covered = next.and_then(|index| window.nearest_covered(index, up));
+    let covered = next.and_then(|index| window.nearest_covered(way, index));
     covered.map(|_| PASSED)
 }
 
-/// What is wrong with a gap search; `of_all` is the gap that was there throughout, if any.
+/// What is wrong with a search for the first gap of a size.
 fn judge_gap(
     window: &Window,
+    way: Way,
     (size, limits): (u64, (u64, u64)),
     found: Option<u64>,
-    of_all: Option<u64>,
-    lowest: bool,
 ) -> Option<&'static str> {
+    let (overlaid, limits_span) = (window.overlaid(), limits.0..=limits.1);
+    let of_all = match way {
+        Way::Up => overlaid.lowest_gap(size, 1, limits_span),
+        Way::Down => overlaid.highest_gap(size, 1, limits_span),
+    };
     let Some(found) = found else {
         return of_all.map(|_| "missed a gap that was there throughout");
     };
@@ -165,26 +179,30 @@ fn judge_gap(
     if !window.was_empty_once(found, size) {
         return Some("a gap that never was one");
     }
-    let is_beyond = |there: u64| if lowest { there < found } else { there > found };
     of_all
-        .is_some_and(is_beyond)
+        .is_some_and(|there| way.is_before(there, found))
         .then_some("passed over a gap that was there throughout")
 }
 
 fn judge(window: &Window, seen: &Seen) -> Option<&'static str> {
     match seen {
         Seen::Load(..) | Seen::RangeAt(..) => None,
-        Seen::Find(index, found) => judge_find(window, *index, *found, true),
-        Seen::FindRev(index, found) => judge_find(window, *index, *found, false),
-        Seen::Forward(index, items) => judge_pass(window, *index, items, true),
-        Seen::Backward(index, items) => judge_pass(window, *index, items, false),
+        Seen::Find(index, found) => judge_find(window, Way::Up, *index, *found),
+        Seen::FindRev(index, found) => judge_find(window, Way::Down, *index, *found),
         Seen::LowestGap(size, limits, found) => {
-            let of_all = window.overlaid().lowest_gap(*size, 1, limits.0..=limits.1);
-            judge_gap(window, (*size, *limits), *found, of_all, true)
+            judge_gap(window, Way::Up, (*size, *limits), *found)
         }
         Seen::HighestGap(size, limits, found) => {
-            let of_all = window.overlaid().highest_gap(*size, 1, limits.0..=limits.1);
-            judge_gap(window, (*size, *limits), *found, of_all, false)
+            judge_gap(window, Way::Down, (*size, *limits), *found)
+        }
+        Seen::Pass(way, index, items) => {
+            let apart = |one: &Held, next: &Held| way.is_before(way.ends(one).1, way.ends(next).0);
+            judge_pass(window, (*way, *index, items), apart)
+        }
+        Seen::Steps(way, index, items) => {
+            let further =
+                |one: &Held, next: &Held| way.is_before(way.ends(one).1, way.ends(next).1);
+            judge_pass(window, (*way, *index, items), further)
         }
     }
 }

@@ -110,7 +110,7 @@ fn finds_must_not_miss_or_invent() {
 #[test]
 fn iterations_must_not_miss_repeat_or_turn() {
     let (low, high) = ((0, 9, 1), (40, 49, 3));
-    let forward = |items: &[Held]| is_right(at(11, 12), Seen::Forward(0, items.to_vec()));
+    let forward = |items: &[Held]| is_right(at(11, 12), Seen::Pass(Way::Up, 0, items.to_vec()));
     assert!(forward(&[low, OLD, high]) && forward(&[low, NEW, high]));
     // Neither was there throughout: a pass may meet the place between the two.
     assert!(!forward(&[low, OLD]), "missed the last");
@@ -119,17 +119,32 @@ fn iterations_must_not_miss_repeat_or_turn() {
     assert!(!forward(&[low, OLD, NEW, high]), "backwards");
     assert!(!forward(&[OLD, low, high]), "backwards");
     assert!(!forward(&[low, (20, 29, 7), high]), "a mix");
-    let back = |items: &[Held]| is_right(at(11, 12), Seen::Backward(u64::MAX, items.to_vec()));
+    let back =
+        |items: &[Held]| is_right(at(11, 12), Seen::Pass(Way::Down, u64::MAX, items.to_vec()));
     assert!(back(&[high, NEW, low]));
     assert!(!back(&[low, NEW, high]) && !back(&[high, NEW]) && !back(&[high, NEW, NEW, low]));
     assert!(
-        is_right(at(31, 32), Seen::Forward(0, vec![NEW, high])),
+        is_right(at(31, 32), Seen::Pass(Way::Up, 0, vec![NEW, high])),
         "cleared meanwhile"
     );
     assert!(
-        !is_right(at(21, 22), Seen::Forward(0, vec![NEW, high])),
+        !is_right(at(21, 22), Seen::Pass(Way::Up, 0, vec![NEW, high])),
         "not yet cleared"
     );
+}
+
+#[test]
+fn steps_may_overlap_if_they_get_further() {
+    let (low, high) = ((0, 9, 1), (40, 49, 3));
+    let up = |items: &[Held]| is_right(at(11, 12), Seen::Steps(Way::Up, 0, items.to_vec()));
+    assert!(
+        up(&[low, NEW, high]) && up(&[low, OLD, NEW, high]),
+        "it has grown"
+    );
+    assert!(!up(&[low, NEW, OLD, high]) && !up(&[low, OLD, OLD, high]) && !up(&[low, high]));
+    let down =
+        |items: &[Held]| is_right(at(11, 12), Seen::Steps(Way::Down, u64::MAX, items.to_vec()));
+    assert!(down(&[high, NEW, low]) && !down(&[high, NEW, OLD, low]));
 }
 
 #[test]
