@@ -5,7 +5,7 @@ use crate::options::Plan;
 use crate::results::Results;
 use crate::rows::{self, Form};
 use crate::variants::{Programs, Target};
-use crate::{peers, reclaim, vma};
+use crate::{maps, peers, reclaim, vma};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -27,6 +27,9 @@ pub(crate) fn measure_here(side: &str, row: &str, is_short: bool) -> Option<Vec<
     }
     if row.starts_with("vma:") {
         return Some(vec![vma::run(side, row, is_short)?]);
+    }
+    if row.starts_with("maps:") {
+        return Some(vec![maps::run(side, row, is_short)?]);
     }
     Some(vec![peers::run(side, row, is_short)?])
 }
@@ -86,7 +89,8 @@ fn measure_peers(plan: &Plan, programs: &Programs, results: &mut Results) {
     let rows = peers::rows(plan.is_short)
         .into_iter()
         .chain(reclaim::rows())
-        .chain(vma::rows(plan.is_short));
+        .chain(vma::rows(plan.is_short))
+        .chain(maps::rows(plan.is_short));
     for (row, sides) in rows {
         let wanted = sides.iter().filter(|_| plan.wants(&row));
         let sides: Vec<Side> = wanted

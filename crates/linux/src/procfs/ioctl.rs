@@ -118,7 +118,7 @@ pub(super) struct ProcmapQuery {
     pub(super) major: u32,
     pub(super) minor: u32,
     pub(super) name_size: u32,
-    build_id_size: u32,
+    pub(super) build_id_size: u32,
     name_addr: u64,
     build_id_addr: u64,
 }
@@ -127,28 +127,38 @@ const PROCMAP_QUERY: Ioctl = iowr_f::<ProcmapQuery>(17);
 
 /// `ioctl(PROCMAP_QUERY)`: the mapping at `addr` or, with the flag
 /// `PROCMAP_QUERY_COVERING_OR_NEXT_VMA` in `query_flags`, after it. The name, with a final
-/// NUL that `name_size` counts, goes to `name`.
+/// NUL that `name_size` counts, goes to `name`, the build id to `build_id`; what has an empty
+/// buffer is not asked for.
 pub(super) fn procmap_query(
     maps: BorrowedFd<'_>,
     addr: u64,
     query_flags: u64,
     name: &mut [u8],
+    build_id: &mut [u8],
 ) -> Result<ProcmapQuery, Errno> {
+    let place = |buffer: &mut [u8]| match buffer.len() {
+        0 => (0, 0),
+        len => (
+            u32::try_from(len).unwrap_or(u32::MAX),
+            buffer.as_mut_ptr().expose_provenance() as u64,
+        ),
+    };
+    let (name_size, name_addr) = place(name);
+    let (build_id_size, build_id_addr) = place(build_id);
     let mut query = ProcmapQuery {
         size: size_of::<ProcmapQuery>() as u64,
         query_flags,
         query_addr: addr,
-        name_size: u32::try_from(name.len()).unwrap_or(u32::MAX),
-        name_addr: if name.is_empty() {
-            0
-        } else {
-            name.as_mut_ptr().expose_provenance() as u64
-        },
+        name_size,
+        name_addr,
+        build_id_size,
+        build_id_addr,
         ..ProcmapQuery::default()
     };
     // SAFETY: one struct: `query` is the `procmap_query` of the size it states. Through
     // `name_addr` the kernel writes at most `name_size` bytes, which is at most the length of
-    // `name`, borrowed mutably for the call. No build id is asked for.
+    // `name`, and through `build_id_addr` at most `build_id_size`, which is at most the length
+    // of `build_id`; both are borrowed mutably for the call.
     let done = unsafe { libc::ioctl(maps.as_raw_fd(), PROCMAP_QUERY, &raw mut query) };
     Errno::result(done)?;
     Ok(query)
