@@ -29,6 +29,12 @@ pub(crate) enum Command {
     /// Replay a trace that `vmaple run --record` wrote, without the program
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
+    /// Show the mappings of a process
+    #[command(after_help = MAPS_EXAMPLES)]
+    Maps(Maps),
+    /// Show what is mapped at an address of a process
+    #[command(after_help = QUERY_EXAMPLES)]
+    Query(Query),
     /// Print shell completions
     Completions {
         /// bash, elvish, fish, powershell or zsh
@@ -46,6 +52,90 @@ const REPLAY_EXAMPLES: &str = "\
 Examples:
   vmaple replay trace.jsonl
   vmaple replay --json - trace.jsonl | jq .differences";
+
+const MAPS_EXAMPLES: &str = "\
+Examples:
+  vmaple maps $$
+  vmaple maps --smaps --writable 4711
+  vmaple maps --json - 4711 | jq '.mappings[].name'";
+
+const QUERY_EXAMPLES: &str = "\
+Examples:
+  vmaple query 4711 7f3a5c0de123
+  vmaple query --next --executable 4711 0
+
+Exit status: 0 a mapping was found, 1 none fits, 125 the process cannot be looked at.";
+
+/// Which mappings are wanted; each filter has to hold.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
+pub(crate) struct Filters {
+    /// Only mappings that may be read
+    #[arg(long)]
+    pub(crate) readable: bool,
+    /// Only mappings that may be written
+    #[arg(long)]
+    pub(crate) writable: bool,
+    /// Only mappings that may be executed
+    #[arg(long)]
+    pub(crate) executable: bool,
+    /// Only mappings made with MAP_SHARED
+    #[arg(long)]
+    pub(crate) shared: bool,
+    /// Only mappings of files and shared-memory objects
+    #[arg(long)]
+    pub(crate) file: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Maps {
+    /// Show page figures and flags as well (reads smaps, which costs the kernel a walk over all
+    /// pages)
+    #[arg(long)]
+    pub(crate) smaps: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// Write the mappings as one JSON object to FILE (`-`: standard output, without the table)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// The process
+    #[arg(value_name = "PID", value_parser = pid)]
+    pub(crate) pid: i32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// Where nothing that fits covers the address, show the next mapping above that does
+    #[arg(long)]
+    pub(crate) next: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// Write the mapping as one JSON object to FILE (`-`: standard output, without the text)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// The process
+    #[arg(value_name = "PID", value_parser = pid)]
+    pub(crate) pid: i32,
+    /// The address: hexadecimal, with or without 0x
+    #[arg(value_name = "ADDR", value_parser = address)]
+    pub(crate) addr: u64,
+}
+
+/// A process number.
+fn pid(text: &str) -> Result<i32, String> {
+    let number = text.parse().ok().filter(|pid| *pid > 0);
+    number.ok_or_else(|| "give the number of a process".to_owned())
+}
+
+/// An address as maps and debuggers print it.
+fn address(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    u64::from_str_radix(digits, 16)
+        .map_err(|_| "give a hexadecimal address, such as 7f3a5c0de123".to_owned())
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -172,6 +262,16 @@ mod tests {
         for wrong in ["skip", "skip@0", "merge@3", "result@x"] {
             assert!(plant(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn addresses_are_hexadecimal() {
+        assert_eq!(address("0x10"), Ok(16));
+        assert_eq!(address("7f00"), Ok(0x7f00));
+        for wrong in ["", "0x", "-1", "main", "10000000000000000"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+        assert!(pid("0").is_err() && pid("-4").is_err() && pid("12") == Ok(12));
     }
 
     #[test]

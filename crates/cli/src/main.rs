@@ -1,10 +1,13 @@
 //! The command `vmaple`.
 
 mod args;
+mod maps;
 mod output;
 mod progress;
+mod query;
 mod replay;
 mod run;
+mod size;
 mod table;
 
 use std::process::ExitCode;
@@ -17,6 +20,8 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Replay(args) => replay::replay(&args),
+        Command::Maps(args) => maps::maps(&args),
+        Command::Query(args) => query::query(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vmaple", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod files_and_rights;
+mod looking;
 mod odd_starts;
 mod own_programs;
 mod real_programs;

@@ -9,6 +9,7 @@
 //! | [`maps`] | the whole address space as text, and the parser of its lines |
 //! | [`query`] | one mapping at or after an address (`PROCMAP_QUERY`) |
 //! | [`smaps`] | `VmFlags`, protection key and anonymous counts of mappings |
+//! | [`figures`] | page counts of mappings (smaps) |
 //! | [`pagemap`] | does a range hold an anonymous page |
 //! | [`process`] | addresses, limits, capabilities and counters of a process |
 //! | [`machine`] | facts of the machine that hold for every process |
@@ -21,6 +22,7 @@
 //! any two system calls, and every such end is [`Error::Gone`].
 
 mod error;
+pub mod figures;
 pub mod files;
 mod ioctl;
 pub mod machine;

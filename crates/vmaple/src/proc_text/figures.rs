@@ -10,6 +10,7 @@ use super::entry::MapsEntry;
 /// Shares (`pss` and the like) may be cut to whole bytes; a rollup adds them up before it cuts
 /// them to kilobytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PageFigures {
     /// Present pages.
     pub rss: u64,
@@ -119,6 +120,42 @@ impl<P: NumaProvider + ?Sized> NumaProvider for &mut P {
 }
 
 impl PageFigures {
+    /// The figure that smaps and smaps_rollup show under this name, such as `Private_Dirty`; None
+    /// for a name that is no page figure.
+    ///
+    /// ```
+    /// let mut figures = vmaple::PageFigures::default();
+    /// *figures.named("Rss").unwrap() = 8192;
+    /// assert_eq!(figures.rss, 8192);
+    /// ```
+    pub fn named(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "Rss" => &mut self.rss,
+            "Pss" => &mut self.pss,
+            "Pss_Dirty" => &mut self.pss_dirty,
+            "Pss_Anon" => &mut self.pss_anon,
+            "Pss_File" => &mut self.pss_file,
+            "Pss_Shmem" => &mut self.pss_shmem,
+            "Shared_Clean" => &mut self.shared_clean,
+            "Shared_Dirty" => &mut self.shared_dirty,
+            "Private_Clean" => &mut self.private_clean,
+            "Private_Dirty" => &mut self.private_dirty,
+            "Referenced" => &mut self.referenced,
+            "Anonymous" => &mut self.anonymous,
+            "KSM" => &mut self.ksm,
+            "LazyFree" => &mut self.lazy_free,
+            "AnonHugePages" => &mut self.anon_huge,
+            "ShmemPmdMapped" => &mut self.shmem_pmd_mapped,
+            "FilePmdMapped" => &mut self.file_pmd_mapped,
+            "Shared_Hugetlb" => &mut self.shared_hugetlb,
+            "Private_Hugetlb" => &mut self.private_hugetlb,
+            "Swap" => &mut self.swap,
+            "SwapPss" => &mut self.swap_pss,
+            "Locked" => self.locked.get_or_insert(0),
+            _ => return None,
+        })
+    }
+
     /// The locked part: as told, or all of `pss` where the mapping is locked.
     pub(crate) fn locked_in(&self, entry: &MapsEntry<'_>) -> u64 {
         self.locked.unwrap_or_else(|| {

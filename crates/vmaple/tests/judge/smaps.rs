@@ -42,30 +42,12 @@ fn figure(line: &str) -> Option<(&str, u64)> {
 }
 
 fn enter(figures: &mut PageFigures, label: &str, bytes: u64) {
-    let field = match label {
-        "Rss" => &mut figures.rss,
-        "Pss" => &mut figures.pss,
-        "Pss_Dirty" => &mut figures.pss_dirty,
-        "Shared_Clean" => &mut figures.shared_clean,
-        "Shared_Dirty" => &mut figures.shared_dirty,
-        "Private_Clean" => &mut figures.private_clean,
-        "Private_Dirty" => &mut figures.private_dirty,
-        "Referenced" => &mut figures.referenced,
-        "Anonymous" => &mut figures.anonymous,
-        "KSM" => &mut figures.ksm,
-        "LazyFree" => &mut figures.lazy_free,
-        "AnonHugePages" => &mut figures.anon_huge,
-        "ShmemPmdMapped" => &mut figures.shmem_pmd_mapped,
-        "FilePmdMapped" => &mut figures.file_pmd_mapped,
-        "Shared_Hugetlb" => &mut figures.shared_hugetlb,
-        "Private_Hugetlb" => &mut figures.private_hugetlb,
-        "Swap" => &mut figures.swap,
-        "SwapPss" => &mut figures.swap_pss,
-        // Known to the model.
-        "Size" | "KernelPageSize" | "MMUPageSize" | "Locked" => return,
-        unknown => panic!("smaps has a figure {unknown}"),
-    };
-    *field = bytes;
+    // These the model knows, or works out.
+    if matches!(label, "Size" | "KernelPageSize" | "MMUPageSize" | "Locked") {
+        return;
+    }
+    let figure = figures.named(label);
+    *figure.unwrap_or_else(|| panic!("smaps has a figure {label}")) = bytes;
 }
 
 fn parse(smaps: &str) -> Parsed {
