@@ -10,7 +10,7 @@ use crate::views::VmaRead;
 use core::fmt;
 
 /// The state of an address space: it has a [`VmaTree`].
-pub trait Space {
+pub trait Space: WriteSection {
     /// What the embedder keeps in a VMA.
     type Vma;
     /// The environment of its locks.
@@ -18,9 +18,6 @@ pub trait Space {
 
     /// Its VMAs.
     fn vmas(&self) -> &VmaTree<Self::Vma, Self::Env>;
-
-    /// Its VMAs, to be changed.
-    fn vmas_mut(&mut self) -> &mut VmaTree<Self::Vma, Self::Env>;
 }
 
 impl<V, E: Environment> Space for VmaTree<V, E> {
@@ -30,19 +27,15 @@ impl<V, E: Environment> Space for VmaTree<V, E> {
     fn vmas(&self) -> &Self {
         self
     }
-
-    fn vmas_mut(&mut self) -> &mut Self {
-        self
-    }
 }
 
-impl<T: Space> WriteSection for T {
+impl<V, E: Environment> WriteSection for VmaTree<V, E> {
     fn begin_write(&mut self) {
-        self.vmas_mut().begin_write();
+        VmaTree::begin_write(self);
     }
 
     fn end_write(&mut self) {
-        self.vmas_mut().end_write();
+        VmaTree::end_write(self);
     }
 }
 

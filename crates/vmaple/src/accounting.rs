@@ -1,11 +1,12 @@
 //! Sizes, resource limits and the commit limit.
 
-use crate::config::Overcommit;
+use crate::config::{MmConfig, Overcommit};
 use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
 /// Private writable memory other than a stack: what RLIMIT_DATA counts.
 #[doc(alias = "is_data_mapping")]
@@ -45,7 +46,23 @@ pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32, sig
     }
 }
 
-impl Mm {
+/// Whether `pages` more can be committed by an address space with these counts.
+pub(crate) fn enough_memory(
+    config: &MmConfig,
+    counters: &Counters,
+    pages: u64,
+) -> Result<(), Errno> {
+    let enough = match config.overcommit {
+        Overcommit::Always => true,
+        Overcommit::Heuristic { total_pages } => pages <= total_pages,
+        Overcommit::Never { limit_pages } => {
+            counters.committed.saturating_add(pages) <= limit_pages
+        }
+    };
+    if enough { Ok(()) } else { Err(Errno::ENOMEM) }
+}
+
+impl<E: Environment> Mm<E> {
     /// Whether `pages` more with these flags stay within RLIMIT_AS and RLIMIT_DATA.
     ///
     /// A data limit of exactly 0 is not enforced, as in Linux (for the sake of Valgrind).
@@ -67,14 +84,7 @@ impl Mm {
     /// Whether `pages` more can be committed.
     #[doc(alias = "security_vm_enough_memory_mm")]
     pub(crate) fn enough_memory(&self, pages: u64) -> Result<(), Errno> {
-        let enough = match self.config.overcommit {
-            Overcommit::Always => true,
-            Overcommit::Heuristic { total_pages } => pages <= total_pages,
-            Overcommit::Never { limit_pages } => {
-                self.counters.committed.saturating_add(pages) <= limit_pages
-            }
-        };
-        if enough { Ok(()) } else { Err(Errno::ENOMEM) }
+        enough_memory(&self.config, &self.counters, pages)
     }
 
     /// Whether locking is permitted at all.

@@ -6,6 +6,7 @@ use crate::merge::may_reuse_anon_vma;
 use crate::mm::Mm;
 use crate::vma::{AnonVma, AnonVmaId, Vma};
 use alloc::vec::Vec;
+use vmaple_locks::Environment;
 
 /// How an attempt to fault in a range ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +17,7 @@ pub(crate) enum Populated {
     Fault,
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// A number no VMA has yet.
     pub(crate) fn fresh_anon_id(&mut self) -> AnonVmaId {
         let id = AnonVmaId(self.next_anon);
@@ -34,7 +35,7 @@ impl Mm {
         let Some(vma) = self.tree.at(addr) else {
             return;
         };
-        if vma.anon_vma.is_some() || vma.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE) {
+        if !vma.lacks_anon_vma() {
             return;
         }
         let shift = self.config.page_shift();
@@ -63,9 +64,6 @@ impl Mm {
     pub fn unfaulted_near(&self, range: AddrRange, out: &mut Vec<AddrRange>) {
         const SIDE: usize = 2;
         out.clear();
-        let unknown = |vma: &Vma| {
-            vma.anon_vma.is_none() && !vma.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE)
-        };
         let mut start = range.start;
         for _ in 0..SIDE {
             let Some(prev) = self.tree.prev(start) else {
@@ -82,7 +80,7 @@ impl Mm {
             if beyond > SIDE {
                 break;
             }
-            if unknown(vma) {
+            if vma.lacks_anon_vma() {
                 out.push(vma.range());
             }
             addr = vma.end;

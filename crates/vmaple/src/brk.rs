@@ -7,8 +7,9 @@ use crate::merge::Reach;
 use crate::mm::Mm;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
+use vmaple_locks::Environment;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Moves the break to `addr` (any byte); returns the new break, or the old one if refused.
     ///
     /// ```
@@ -117,7 +118,7 @@ impl Mm {
             Some(_) => Reach::LeftOnly,
             None => Reach::Nowhere,
         };
-        self.insert_merging(vma, reach);
+        self.insert_merging(vma, reach)?;
         Ok(())
     }
 }

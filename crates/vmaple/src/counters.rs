@@ -1,6 +1,6 @@
 //! Sizes as `/proc/PID/status` shows them, and how often each decision was taken.
 
-use crate::merge::ExistingMerge;
+use crate::merge::{ExistingMerge, NewMerge};
 
 /// Sizes in pages, and counts of decisions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -53,6 +53,17 @@ pub struct MergeCounts {
 }
 
 impl MergeCounts {
+    /// One more merge of a new range.
+    pub(crate) fn count_new(&mut self, case: NewMerge) {
+        let counter = match case {
+            NewMerge::None => return,
+            NewMerge::Both => &mut self.new_both,
+            NewMerge::Left => &mut self.new_left,
+            NewMerge::Right => &mut self.new_right,
+        };
+        *counter += 1;
+    }
+
     /// One more merge of an existing range.
     pub(crate) fn count(&mut self, case: ExistingMerge) {
         let counter = match case {

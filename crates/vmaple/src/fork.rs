@@ -1,10 +1,13 @@
 //! `fork`: the child's copy of the map.
 
+use crate::accounting::{count_vma, enough_memory};
+use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
-use crate::vma::AnonVma;
+use crate::vma::{AnonVma, AnonVmaId, UffdId, Vma};
 use core::fmt;
+use vmaple_locks::Environment;
 
 /// Why a fork failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +21,7 @@ impl fmt::Display for ForkError {
 
 impl core::error::Error for ForkError {}
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// The child's address space after a fork.
     ///
     /// Without the mappings marked DONTCOPY, without locks, and without userfaultfd registrations
@@ -38,40 +41,66 @@ impl Mm {
     /// assert!(child.vma_at(addr).unwrap().anon_vma.unwrap().inherited);
     /// ```
     #[doc(alias = "dup_mmap")]
-    pub fn fork(&mut self) -> Result<Mm, ForkError> {
-        let mut child = Mm {
+    pub fn fork(&mut self) -> Result<Self, ForkError> {
+        let mut next_anon = self.next_anon;
+        let mut counters = Counters::default();
+        let mut refusal = Ok(());
+        let Mm {
+            tree,
+            config,
+            uffd_features,
+            counters: ours,
+            ..
+        } = self;
+        let copied = tree.duplicate(|vma| {
+            if refusal.is_err() || vma.flags.contains(VmFlags::DONTCOPY) {
+                return None;
+            }
+            if vma.flags.contains(VmFlags::ACCOUNT) {
+                refusal = enough_memory(config, ours, vma.len() >> config.page_shift());
+            }
+            let follows = |uffd| uffd_features.get(&uffd).is_some_and(|f| f.event_fork);
+            let copy = child_vma(vma, follows, || {
+                next_anon += 1;
+                AnonVmaId(next_anon - 1)
+            });
+            count_vma(&mut counters, &copy, config.page_shift(), 1);
+            refusal.is_ok().then_some(copy)
+        });
+        let tree = copied.map_err(ForkError)?;
+        refusal.map_err(ForkError)?;
+        tree.iter().for_each(Vma::opened);
+        counters.peak_vmas = tree.len();
+        Ok(Mm {
             areas: self.areas,
             gate: self.gate.clone(),
             uffd_features: self.uffd_features.clone(),
             def_flags: self.def_flags - VmFlags::LOCKED_MASK,
-            next_anon: self.next_anon,
+            next_anon,
             next_shared: self.next_shared,
-            ..Mm::new(self.config.clone())
-        };
-        let copied = self
-            .iter()
-            .filter(|vma| !vma.flags.contains(VmFlags::DONTCOPY));
-        for vma in copied {
-            if vma.flags.contains(VmFlags::ACCOUNT) {
-                self.enough_memory(self.pages(vma.len()))
-                    .map_err(ForkError)?;
-            }
-            let mut copy = vma.clone();
-            copy.flags -= VmFlags::LOCKED_MASK;
-            let follows = |uffd| self.uffd_features.get(&uffd).is_some_and(|f| f.event_fork);
-            if !copy.uffd.is_some_and(follows) {
-                copy.uffd = None;
-                copy.flags -= VmFlags::UFFD_MASK;
-            }
-            let wiped = vma.flags.contains(VmFlags::WIPEONFORK);
-            copy.anon_vma = vma.anon_vma.filter(|_| !wiped).map(|_| AnonVma {
-                id: child.fresh_anon_id(),
-                inherited: true,
-            });
-            copy.opened();
-            child.store_new(copy);
-        }
-        child.counters.inserts = 0;
-        Ok(child)
+            tree,
+            counters,
+            config: self.config.clone(),
+        })
     }
+}
+
+/// The child's copy of a VMA. `follows`: whether a userfaultfd context goes on in the child.
+fn child_vma(
+    vma: &Vma,
+    follows: impl Fn(UffdId) -> bool,
+    fresh_anon_id: impl FnOnce() -> AnonVmaId,
+) -> Vma {
+    let mut copy = vma.clone();
+    copy.flags -= VmFlags::LOCKED_MASK;
+    if !copy.uffd.is_some_and(follows) {
+        copy.uffd = None;
+        copy.flags -= VmFlags::UFFD_MASK;
+    }
+    let wiped = vma.flags.contains(VmFlags::WIPEONFORK);
+    copy.anon_vma = vma.anon_vma.filter(|_| !wiped).map(|_| AnonVma {
+        id: fresh_anon_id(),
+        inherited: true,
+    });
+    copy
 }

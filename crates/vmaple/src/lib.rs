@@ -94,6 +94,7 @@ mod brk;
 mod config;
 mod counters;
 mod errno;
+mod fault;
 mod file;
 mod flags;
 mod fork;
@@ -111,6 +112,7 @@ mod operations;
 mod placement;
 mod proc_text;
 mod query;
+mod shared;
 mod shm;
 mod split;
 mod stack;
@@ -129,6 +131,7 @@ pub use config::{
 };
 pub use counters::{Counters, MergeCounts};
 pub use errno::{CallError, Errno, Unmodelled};
+pub use fault::{Access, Fault, FaultError, FaultHandler, Handled};
 pub use file::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, SharedZero};
 pub use flags::{MapFlags, Mnemonics, MremapFlags, Prot, UnknownMnemonic, VmFlags};
 pub use fork::ForkError;
@@ -144,9 +147,12 @@ pub use query::{
     BadAddress, PROCMAP_QUERY_SIZE, Query, QueryAnswer, QueryFlags, UserMemory, answer_ioctl,
     search,
 };
+pub use shared::SharedMm;
 pub use uffd::UffdFeatures;
 pub use validate::Violation;
 pub use vma::{AnonVma, AnonVmaId, Backing, GateVma, SpecialMapping, UffdId, Vma};
+/// `mmap_lock`, VMA locks, and what a thread holds of them.
+pub use vmaple_locks as locks;
 
 /// Runs the example of the project's front page.
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ use crate::mm::Mm;
 use crate::store::Change;
 use crate::vma::{Backing, Vma};
 use crate::walk::Coverage;
+use vmaple_locks::Environment;
 
 /// The advice values of x86-64.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,7 +89,7 @@ impl Advice {
     }
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Gives advice about `addr..addr + len`.
     ///
     /// # Errors

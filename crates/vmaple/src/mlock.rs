@@ -9,13 +9,14 @@ use crate::mm::Mm;
 use crate::store::Change;
 use crate::vma::Vma;
 use alloc::vec::Vec;
+use vmaple_locks::Environment;
 
 const MLOCK_ONFAULT: u64 = 1;
 const MCL_CURRENT: u64 = 1;
 const MCL_FUTURE: u64 = 2;
 const MCL_ONFAULT: u64 = 4;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Locks the pages that `addr..addr + len` touches.
     ///
     /// # Errors

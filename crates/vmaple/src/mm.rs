@@ -10,6 +10,9 @@ use crate::vma::{GateVma, UffdId, Vma};
 use crate::vma_tree::VmaTree;
 use alloc::collections::BTreeMap;
 use core::fmt;
+use vmaple_locks::Environment;
+#[cfg(feature = "std")]
+use vmaple_locks::Host;
 
 /// An address space with Linux's rules.
 ///
@@ -24,12 +27,15 @@ use core::fmt;
 /// mm.munmap(addr + 0x1000, 0x1000).unwrap();
 /// assert_eq!(mm.len(), 2);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[doc(alias = "mm_struct")]
-pub struct Mm {
+pub struct Mm<
+    #[cfg(feature = "std")] E: Environment = Host,
+    #[cfg(not(feature = "std"))] E: Environment,
+> {
     pub(crate) config: MmConfig,
     pub(crate) areas: BrkArea,
-    pub(crate) tree: VmaTree,
+    pub(crate) tree: VmaTree<E>,
     pub(crate) gate: Option<GateVma>,
     /// Flags that new mappings get: those of `mlockall(MCL_FUTURE)`.
     pub(crate) def_flags: VmFlags,
@@ -48,12 +54,15 @@ pub enum SeedError {
     BadRange(AddrRange),
     /// A VMA begins before the end of its predecessor.
     Overlap(AddrRange),
+    /// There is no memory for so many VMAs.
+    OutOfMemory,
 }
 
 impl fmt::Display for SeedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SeedError::BadRange(range) => write!(f, "{range} cannot be a VMA"),
+            SeedError::OutOfMemory => f.write_str("there is no memory for so many VMAs"),
             SeedError::Overlap(range) => write!(f, "{range} overlaps its predecessor"),
         }
     }
@@ -61,10 +70,49 @@ impl fmt::Display for SeedError {
 
 impl core::error::Error for SeedError {}
 
+impl<E: Environment> Clone for Mm<E> {
+    /// A second address space that is the same, as if it had had the same calls. O(n log n).
+    fn clone(&self) -> Self {
+        Mm {
+            config: self.config.clone(),
+            areas: self.areas,
+            tree: self.tree.clone(),
+            gate: self.gate.clone(),
+            def_flags: self.def_flags,
+            counters: self.counters,
+            uffd_features: self.uffd_features.clone(),
+            next_anon: self.next_anon,
+            next_shared: self.next_shared,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
 impl Mm {
-    /// An empty address space.
+    /// An empty address space, for threads of the host.
     #[must_use]
     pub fn new(config: MmConfig) -> Mm {
+        Mm::new_in(config)
+    }
+
+    /// See [`seed_in`](Self::seed_in); for threads of the host.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn seed(
+        config: MmConfig,
+        areas: BrkArea,
+        vmas: impl IntoIterator<Item = Vma>,
+        gate: Option<GateVma>,
+    ) -> Result<Mm, SeedError> {
+        Mm::seed_in(config, areas, vmas, gate)
+    }
+}
+
+impl<E: Environment> Mm<E> {
+    /// An empty address space, for the environment `E`.
+    #[must_use]
+    pub fn new_in(config: MmConfig) -> Self {
         Mm {
             config,
             areas: BrkArea::default(),
@@ -84,16 +132,16 @@ impl Mm {
     ///
     /// # Errors
     /// A VMA that is misaligned, empty, out of the space, or overlaps the one before it.
-    pub fn seed(
+    pub fn seed_in(
         config: MmConfig,
         areas: BrkArea,
         vmas: impl IntoIterator<Item = Vma>,
         gate: Option<GateVma>,
-    ) -> Result<Mm, SeedError> {
+    ) -> Result<Self, SeedError> {
         let mut mm = Mm {
             areas,
             gate,
-            ..Mm::new(config)
+            ..Mm::new_in(config)
         };
         let mut last_end = 0;
         for vma in vmas {
@@ -108,7 +156,7 @@ impl Mm {
             last_end = range.end;
             let anon = vma.anon_vma.map_or(0, |anon| anon.id.0);
             mm.next_anon = mm.next_anon.max(anon.saturating_add(1));
-            mm.store_new(vma);
+            mm.store_new(vma).map_err(|_| SeedError::OutOfMemory)?;
         }
         mm.counters.inserts = 0;
         Ok(mm)

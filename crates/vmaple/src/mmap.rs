@@ -12,6 +12,7 @@ use crate::munmap::Occupancy;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
 use alloc::sync::Arc;
+use vmaple_locks::Environment;
 
 /// What `mmap` is to map.
 #[derive(Clone, Debug)]
@@ -99,7 +100,7 @@ struct Planned {
     populate: bool,
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Maps memory or a file; returns the address.
     ///
     /// A mapping at a fixed address replaces what is there.
@@ -366,7 +367,7 @@ impl Mm {
             flags |= VmFlags::ACCOUNT;
         }
         if occupancy == Occupancy::Taken {
-            self.take_out(range);
+            self.take_out(range)?;
         }
         self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);
@@ -375,10 +376,10 @@ impl Mm {
             Some(sets) => {
                 vma.flags |= sets;
                 flags |= sets;
-                self.store_new(vma);
+                self.store_new(vma)?;
                 range
             }
-            None => self.insert_merging(vma, Reach::BothSides),
+            None => self.insert_merging(vma, Reach::BothSides)?,
         };
         debug_assert!(held.start <= range.start && range.end <= held.end);
         if flags.contains(VmFlags::LOCKED) && flags.intersects(NEVER_LOCKED) {

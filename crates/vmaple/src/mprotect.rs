@@ -7,8 +7,9 @@ use crate::mm::Mm;
 use crate::mmap::access_flags;
 use crate::store::Change;
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Changes the access of `len` bytes, rounded up to pages, from `addr`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::merge::Reach;
 use crate::mm::Mm;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
+use vmaple_locks::Environment;
 
 /// The arguments, lengths rounded up to pages.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Remap {
     }
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Resizes or moves a mapping; returns its address.
     ///
     /// With FIXED and unchanged length the range may hold several mappings and holes.
@@ -286,7 +287,7 @@ impl Mm {
         if vma.flags.intersects(VmFlags::SPECIAL) {
             return Err(Errno::ENOMEM.into());
         }
-        self.insert_merging(part, Reach::BothSides);
+        self.insert_merging(part, Reach::BothSides)?;
         if vma.flags.contains(VmFlags::LOCKED) {
             self.populate(more, false);
         }
@@ -339,7 +340,7 @@ impl Mm {
         }
         let target = AddrRange::new(remap.new_addr, remap.new_addr + remap.new_len);
         let copy = self.copy_for_move(vma, source.start, target);
-        let held = self.insert_merging(copy, Reach::BothSides);
+        let held = self.insert_merging(copy, Reach::BothSides)?;
         if held == target
             && let Some(made) = self.vma_at(target.start)
         {

@@ -5,8 +5,9 @@ use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::Change;
+use vmaple_locks::Environment;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Seals every mapping of `addr..addr + len`; there is no way back.
     ///
     /// # Errors

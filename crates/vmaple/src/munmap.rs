@@ -6,6 +6,7 @@ use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::{Part, SplitLimit};
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
 /// Whether anything is mapped in a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +15,7 @@ pub(crate) enum Occupancy {
     Taken,
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Unmaps `len` bytes, rounded up to pages, from `addr`. Holes in the range are no error.
     ///
     /// # Errors
@@ -45,8 +46,12 @@ impl Mm {
 
     /// Unmaps everything, sealed mappings too, as the end of a process does.
     #[doc(alias = "exit_mmap")]
-    pub fn exit(&mut self) {
-        self.take_out(AddrRange::new(0, self.config.task_size));
+    ///
+    /// # Errors
+    /// ENOMEM without memory; everything is still mapped.
+    pub fn exit(&mut self) -> Result<(), CallError> {
+        let everything = AddrRange::new(0, self.config.task_size);
+        Ok(self.take_out(everything)?)
     }
 
     /// Unmaps a page-aligned range.
@@ -58,11 +63,10 @@ impl Mm {
         if is_inside && first.operations().is_none() {
             self.check_cut(first, range)?;
             first.may_split(range.start)?;
-            self.punch(range);
-            return Ok(());
+            return self.punch(range);
         }
         if self.isolate(range)? == Occupancy::Taken {
-            self.take_out(range);
+            self.take_out(range)?;
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use crate::mm::Mm;
 use crate::store::Change;
 use crate::walk::Coverage;
 use alloc::sync::Arc;
+use vmaple_locks::Environment;
 
 /// Longest name in bytes, without the terminator.
 const NAME_MAX: usize = 79;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// PR_SET_VMA_ANON_NAME: names anonymous memory, or with `None` takes the name away.
     ///
     /// # Errors

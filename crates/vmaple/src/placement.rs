@@ -6,6 +6,7 @@ use crate::file::{FileKind, FileRef};
 use crate::flags::MapFlags;
 use crate::mm::Mm;
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
 /// A wish for an address.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ const BIT32_LOW: u64 = 0x4000_0000;
 const BIT32_HIGH: u64 = 0x8000_0000;
 const FOUR_GIB: u64 = 1 << 32;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// The address a mapping gets.
     ///
     /// # Errors

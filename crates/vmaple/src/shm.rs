@@ -10,6 +10,7 @@ use crate::operations::VmaOperations;
 use crate::vma::{Backing, Vma};
 use alloc::sync::Arc;
 use core::fmt;
+use vmaple_locks::Environment;
 
 const SHM_RDONLY: u64 = 0o10000;
 const SHM_RND: u64 = 0o20000;
@@ -56,7 +57,7 @@ impl MappedFile for ReadOnly {
     }
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Attaches a System V segment of `size` bytes; returns the address.
     ///
     /// `segment` stands for the description that this attachment opens: its identity is its own,
@@ -122,7 +123,7 @@ impl Mm {
         if !self.config.is_aligned(addr) {
             return Err(Errno::EINVAL.into());
         }
-        let in_place = |mm: &Mm, vma: &Vma| {
+        let in_place = |mm: &Self, vma: &Vma| {
             let segment = vma
                 .backing
                 .file()
@@ -213,6 +214,6 @@ impl Mm {
 }
 
 /// Unmaps one whole VMA of a segment; a sealed one stays, silently.
-fn drop_part(mm: &mut Mm, vma: &Vma) {
+fn drop_part<E: Environment>(mm: &mut Mm<E>, vma: &Vma) {
     let _ = mm.unmap(vma.range());
 }

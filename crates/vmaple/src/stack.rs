@@ -5,8 +5,20 @@ use crate::errno::Errno;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
-impl Mm {
+/// What an address has to do with a stack.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Growth {
+    /// Nothing grows there.
+    None,
+    /// It is mapped.
+    NotNeeded,
+    /// A stack above it may grow down to it.
+    Needed,
+}
+
+impl<E: Environment> Mm<E> {
     /// A fault at `addr`, below a growing VMA: that VMA grows down to the page of `addr`.
     ///
     /// Returns its range. An address inside a VMA changes nothing.
@@ -50,7 +62,7 @@ impl Mm {
         }
         self.check_growth(&vma, addr, pages)?;
         let range = AddrRange::new(addr, vma.end);
-        self.expand(vma.start, range, |vma| vma.pgoff -= pages);
+        self.expand(vma.start, range, |vma| vma.pgoff -= pages)?;
         Ok(range)
     }
 

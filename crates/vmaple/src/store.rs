@@ -12,6 +12,7 @@ use crate::mm::Mm;
 use crate::vma::{UffdId, Vma};
 use crate::vma_tree::Moment;
 use alloc::sync::Arc;
+use vmaple_locks::Environment;
 
 /// Whether cutting a VMA may exceed max_map_count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,51 +60,60 @@ fn count_at(counters: &mut Counters, vma: &Vma, page_shift: u32, moment: Moment)
     count_vma(counters, vma, page_shift, sign);
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
-    pub(crate) fn store_new(&mut self, vma: Vma) {
-        count_vma(&mut self.counters, &vma, self.config.page_shift(), 1);
-        self.tree.insert(vma);
+    pub(crate) fn store_new(&mut self, vma: Vma) -> Result<(), Errno> {
+        let mut counters = self.counters;
+        count_vma(&mut counters, &vma, self.config.page_shift(), 1);
+        self.tree.insert(vma)?;
+        self.counters = counters;
         self.counters.inserts += 1;
         self.note_number();
+        Ok(())
     }
 
     /// Takes out all VMAs of `range`; none may reach out of it.
-    pub(crate) fn take_out(&mut self, range: AddrRange) {
+    pub(crate) fn take_out(&mut self, range: AddrRange) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         self.tree.clear(range, |vma| {
             vma.closed();
             count_vma(counters, vma, shift, -1);
             counters.removals += 1;
-        });
+        })
     }
 
     /// Makes the VMA that contains `addr` cover all of `range`; see [`VmaTree::expand`].
     ///
     /// [`VmaTree::expand`]: crate::vma_tree::VmaTree::expand
-    pub(crate) fn expand(&mut self, addr: u64, range: AddrRange, change: impl FnOnce(&mut Vma)) {
+    pub(crate) fn expand(
+        &mut self,
+        addr: u64,
+        range: AddrRange,
+        change: impl FnOnce(&mut Vma),
+    ) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
-        self.tree.expand(addr, range, shift, change, count);
+        self.tree.expand(addr, range, shift, change, count)
     }
 
     /// Unmaps `range`, which lies inside a VMA and touches none of its ends.
-    pub(crate) fn punch(&mut self, range: AddrRange) {
+    pub(crate) fn punch(&mut self, range: AddrRange) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
-        self.tree.punch(range, shift, count);
+        self.tree.punch(range, shift, count)?;
         self.counters.splits += 2;
         self.counters.removals += 1;
         self.note_number();
+        Ok(())
     }
 
     /// Carries out a merge: the VMA that contains `addr` becomes `merged`.
-    fn become_merged(&mut self, addr: u64, merged: Merged) {
+    fn become_merged(&mut self, addr: u64, merged: Merged) -> Result<(), Errno> {
         self.expand(addr, merged.range, |vma| {
             vma.pgoff = merged.pgoff;
             vma.flags = merged.flags;
             vma.anon_vma = merged.anon_vma;
-        });
+        })
     }
 
     /// Changes the flags of a whole VMA without looking at its neighbours.
@@ -134,7 +144,7 @@ impl Mm {
             return Err(Errno::ENOMEM);
         }
         vma.may_split(addr)?;
-        self.tree.cut(addr, self.config.page_shift());
+        self.tree.cut(addr, self.config.page_shift())?;
         self.counters.splits += 1;
         self.note_number();
         let part = match new {
@@ -150,7 +160,10 @@ impl Mm {
     /// Puts `vma` where nothing is, as part of a neighbour if one fits.
     ///
     /// Returns the range of the VMA that now holds it.
-    pub(crate) fn insert_merging(&mut self, vma: Vma, reach: Reach) -> AddrRange {
+    ///
+    /// # Errors
+    /// ENOMEM without memory; nothing has changed.
+    pub(crate) fn insert_merging(&mut self, vma: Vma, reach: Reach) -> Result<AddrRange, Errno> {
         let proposal = Proposal {
             range: vma.range(),
             flags: vma.flags,
@@ -162,32 +175,30 @@ impl Mm {
             page_shift: self.config.page_shift(),
         };
         let (prev, next) = self.tree.neighbours(proposal.range);
-        let merges = &mut self.counters.merges;
-        let (target, merged) = match (decide_new(prev, next, &proposal, reach), prev, next) {
+        let decision = decide_new(prev, next, &proposal, reach);
+        let (target, merged) = match (decision, prev, next) {
             (NewMerge::Both, Some(prev), Some(next)) => {
-                merges.new_both += 1;
                 let whole = AddrRange::new(prev.start, next.end);
                 let merged = absorb(prev, whole, prev.pgoff, &proposal, Some(next));
                 (prev.start, merged)
             }
             (NewMerge::Left, Some(prev), _) => {
-                merges.new_left += 1;
                 let range = AddrRange::new(prev.start, vma.end);
                 (prev.start, absorb(prev, range, prev.pgoff, &proposal, None))
             }
             (NewMerge::Right, _, Some(next)) => {
-                merges.new_right += 1;
                 let range = AddrRange::new(vma.start, next.end);
                 (next.start, absorb(next, range, vma.pgoff, &proposal, None))
             }
             _ => {
                 let range = vma.range();
-                self.store_new(vma);
-                return range;
+                self.store_new(vma)?;
+                return Ok(range);
             }
         };
-        self.become_merged(target, merged);
-        merged.range
+        self.become_merged(target, merged)?;
+        self.counters.merges.count_new(decision);
+        Ok(merged.range)
     }
 
     /// Gives the part `range` of `vma` new properties: merged with neighbours that fit, else cut
@@ -202,7 +213,7 @@ impl Mm {
         range: AddrRange,
         change: &Change,
     ) -> Result<AddrRange, Errno> {
-        if let Some(merged) = self.merge_part(vma, range, change) {
+        if let Some(merged) = self.merge_part(vma, range, change)? {
             return Ok(merged);
         }
         let cuts = usize::from(range.start > vma.start) + usize::from(range.end < vma.end);
@@ -232,13 +243,18 @@ impl Mm {
             vma.anon_name.clone_from(&change.anon_name);
             vma.uffd = change.uffd;
         };
-        self.tree.carve(range, shift, set, count);
+        self.tree.carve(range, shift, set, count)?;
         self.note_number();
         Ok(range)
     }
 
     /// The merging half of [`Mm::modify`].
-    fn merge_part(&mut self, vma: &Vma, range: AddrRange, change: &Change) -> Option<AddrRange> {
+    fn merge_part(
+        &mut self,
+        vma: &Vma,
+        range: AddrRange,
+        change: &Change,
+    ) -> Result<Option<AddrRange>, Errno> {
         let shift = self.config.page_shift();
         let proposal = Proposal {
             range,
@@ -270,10 +286,10 @@ impl Mm {
                 let merged = absorb(next, grown, proposal.pgoff, &proposal, None);
                 (next.start, merged)
             }
-            _ => return None,
+            _ => return Ok(None),
         };
+        self.become_merged(target, merged)?;
         self.counters.merges.count(decision);
-        self.become_merged(target, merged);
-        Some(merged.range)
+        Ok(Some(merged.range))
     }
 }

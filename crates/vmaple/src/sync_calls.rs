@@ -4,12 +4,13 @@ use crate::addr::AddrRange;
 use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
+use vmaple_locks::Environment;
 
 const MS_ASYNC: u64 = 1;
 const MS_INVALIDATE: u64 = 2;
 const MS_SYNC: u64 = 4;
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// The checks of `msync`; writing back is the embedder's.
     ///
     /// # Errors

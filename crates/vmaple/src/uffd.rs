@@ -7,6 +7,7 @@ use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::Change;
 use crate::vma::{UffdId, Vma};
+use vmaple_locks::Environment;
 
 /// UFFDIO_REGISTER_MODE bits.
 const MODES: [(u64, VmFlags); 3] = [
@@ -24,7 +25,7 @@ pub struct UffdFeatures {
     pub event_remap: bool,
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Tells which events a context asked for; none until then.
     pub fn uffd_set_features(&mut self, ctx: UffdId, features: UffdFeatures) {
         self.uffd_features.insert(ctx, features);

@@ -8,6 +8,7 @@ use crate::vma::Vma;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
+use vmaple_locks::Environment;
 
 /// A rule that an address space breaks: the crate has a bug.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +22,7 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Checks order, alignment, flags and counters of the whole map. O(n).
     ///
     /// The count of locked pages is not checked: Linux miscounts it after MREMAP_DONTUNMAP and for

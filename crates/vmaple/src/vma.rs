@@ -175,6 +175,13 @@ impl Vma {
         }
     }
 
+    /// Whether its pages would be its own, and it has had none so far.
+    #[must_use]
+    pub fn lacks_anon_vma(&self) -> bool {
+        let is_shared = self.flags.intersects(VmFlags::SHARED | VmFlags::MAYSHARE);
+        self.anon_vma.is_none() && !is_shared
+    }
+
     /// Page number of `addr` (inside or at the end) in the backing.
     #[must_use]
     pub const fn pgoff_at(&self, addr: u64, page_shift: u32) -> u64 {

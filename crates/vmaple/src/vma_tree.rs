@@ -1,25 +1,28 @@
-//! The store of VMAs: the only file that knows the container, a maple tree.
+//! The VMAs of one address space: the only file that knows where they are kept, a tree with a
+//! lock for each VMA (`vmaple-locks`).
 //!
 //! Every change of the set is one of [`insert`](VmaTree::insert), [`clear`](VmaTree::clear),
 //! [`cut`](VmaTree::cut), [`carve`](VmaTree::carve), [`punch`](VmaTree::punch),
-//! [`expand`](VmaTree::expand) and [`update`](VmaTree::update), with no more stores into the tree
-//! than VMAs begin or end by it. Running out of memory for nodes ends as running out of memory for
-//! any other allocation does.
+//! [`expand`](VmaTree::expand) and [`update`](VmaTree::update). Each write-locks the VMAs that it
+//! changes, and needs no more stores into the tree than VMAs begin or end by it. Where memory is
+//! out, the set is as it was.
 
 use crate::addr::AddrRange;
+use crate::errno::Errno;
 use crate::split::part_above;
 use crate::vma::Vma;
 use alloc::alloc::handle_alloc_error;
 use core::alloc::Layout;
-use maple_tree::{MapleTree, Span};
-use slab::Slab;
+use core::fmt;
+use core::ops::Range;
+use vmaple_locks::{ChangeError, Environment, Fate, VmaRef, VmaWrite};
+
+/// What the locks call the set.
+pub(crate) type Locked<E> = vmaple_locks::VmaTree<Vma, E>;
 
 /// VMAs in ascending order of address, none overlapping another.
-#[derive(Debug, Default)]
-pub(crate) struct VmaTree {
-    /// Where in `vmas` the VMA of a range is.
-    tree: MapleTree<u32>,
-    vmas: Slab<Vma>,
+pub(crate) struct VmaTree<E: Environment> {
+    pub(crate) locked: Locked<E>,
 }
 
 /// Which moment of a change a VMA is shown at.
@@ -29,71 +32,64 @@ pub(crate) enum Moment {
     After,
 }
 
-/// The indices a range takes in the tree, where both ends count.
-fn span_of(range: AddrRange) -> Span {
-    Span::new(range.start, range.end - 1)
-}
-
-/// Memory for a node or an entry is out.
-fn out_of_memory() -> ! {
-    handle_alloc_error(Layout::new::<Vma>())
-}
-
-impl Clone for VmaTree {
-    fn clone(&self) -> Self {
-        let Ok(tree) = self.tree.duplicate() else {
-            out_of_memory()
-        };
-        VmaTree {
-            tree,
-            vmas: self.vmas.clone(),
-        }
+impl<E: Environment> fmt::Debug for VmaTree<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
-impl VmaTree {
-    pub(crate) fn new() -> VmaTree {
-        VmaTree::default()
+fn addresses(range: AddrRange) -> Range<u64> {
+    range.start..range.end
+}
+
+/// What a call answers when a change failed. All failures but a lack of memory are mistakes of
+/// this crate: the callers have looked before.
+fn errno_of(cause: &ChangeError) -> Errno {
+    debug_assert_eq!(*cause, ChangeError::OutOfMemory);
+    Errno::ENOMEM
+}
+
+impl<E: Environment> Clone for VmaTree<E> {
+    /// Without memory it ends the program as any other clone does.
+    fn clone(&self) -> Self {
+        let mut copy = VmaTree {
+            locked: Locked::new_in(self.locked.slab()),
+        };
+        for vma in self.iter() {
+            if copy.insert(vma.clone()).is_err() {
+                handle_alloc_error(Layout::new::<Vma>())
+            }
+        }
+        copy.locked.end_write();
+        copy
+    }
+}
+
+impl<E: Environment> VmaTree<E> {
+    pub(crate) fn new() -> Self {
+        VmaTree {
+            locked: Locked::new(),
+        }
     }
 
     /// Number of VMAs.
     pub(crate) fn len(&self) -> usize {
-        self.vmas.len()
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "what the tree names is in the slab"
-    )]
-    fn vma(&self, key: u32) -> &Vma {
-        &self.vmas[key as usize]
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "what the tree names is in the slab"
-    )]
-    fn vma_mut(&mut self, key: u32) -> &mut Vma {
-        &mut self.vmas[key as usize]
+        self.locked.len()
     }
 
     /// The VMA that contains `addr`, or the first one above it.
     pub(crate) fn find(&self, addr: u64) -> Option<&Vma> {
-        self.tree.find(addr).map(|(_, key)| self.vma(key))
+        self.locked.find(addr).map(VmaRef::get)
     }
 
     /// The VMA that contains `addr`.
     pub(crate) fn at(&self, addr: u64) -> Option<&Vma> {
-        self.tree.get(addr).map(|key| self.vma(key))
+        self.locked.at(addr).map(VmaRef::get)
     }
 
     /// The last VMA that ends at or below `addr`.
     pub(crate) fn prev(&self, addr: u64) -> Option<&Vma> {
-        let (span, key) = self.tree.find_rev(addr.checked_sub(1)?)?;
-        if span.last < addr {
-            return Some(self.vma(key));
-        }
-        self.tree.prev(span).map(|(_, key)| self.vma(key))
+        self.locked.prev(addr).map(VmaRef::get)
     }
 
     /// The VMA that ends exactly at `addr`.
@@ -101,20 +97,14 @@ impl VmaTree {
         self.at(addr.checked_sub(1)?).filter(|vma| vma.end == addr)
     }
 
-    /// What is at `addr`: a VMA, or free addresses around it, maybe not all of them.
-    ///
-    /// If the free range does not begin at `addr`, nothing ends there; if it ends beyond some
-    /// address, nothing starts there.
-    pub(crate) fn place_at(&self, addr: u64) -> Result<&Vma, AddrRange> {
-        match self.tree.range_at(addr) {
-            (_, Some(key)) => Ok(self.vma(key)),
-            (gap, None) => Err(AddrRange::new(gap.first, gap.last.saturating_add(1))),
-        }
+    /// The VMA that starts exactly at `addr`.
+    pub(crate) fn starting_at(&self, addr: u64) -> Option<&Vma> {
+        self.at(addr).filter(|vma| vma.start == addr)
     }
 
     /// The VMAs that touch a free range below and above.
     pub(crate) fn neighbours(&self, range: AddrRange) -> (Option<&Vma>, Option<&Vma>) {
-        let Err(gap) = self.place_at(range.start) else {
+        let Err(gap) = self.locked.place_at(range.start) else {
             return (None, None);
         };
         let begins = gap.start == range.start;
@@ -127,129 +117,113 @@ impl VmaTree {
 
     /// The first VMA that overlaps `range`.
     pub(crate) fn first_in(&self, range: AddrRange) -> Option<&Vma> {
-        let (span, key) = self.tree.find(range.start)?;
-        (span.first < range.end).then(|| self.vma(key))
-    }
-
-    /// The VMA that starts exactly at `addr`.
-    pub(crate) fn starting_at(&self, addr: u64) -> Option<&Vma> {
-        self.at(addr).filter(|vma| vma.start == addr)
+        let vma = self.locked.find_intersection(addresses(range));
+        vma.map(VmaRef::get)
     }
 
     /// All VMAs in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Vma> {
-        self.tree.iter().map(|(_, key)| self.vma(key))
+        self.locked.iter().map(VmaRef::get)
     }
 
     /// The VMAs that overlap `range`, in ascending order.
     pub(crate) fn overlapping(&self, range: AddrRange) -> impl Iterator<Item = &Vma> {
-        let from = self.tree.iter_from(range.start);
-        from.take_while(move |(span, _)| span.first < range.end)
-            .map(|(_, key)| self.vma(key))
+        self.locked.overlapping(addresses(range)).map(VmaRef::get)
     }
 
     /// Puts in a VMA; its range must be free.
-    pub(crate) fn insert(&mut self, vma: Vma) {
-        debug_assert!(self.overlapping(vma.range()).next().is_none());
-        let range = vma.range();
-        let key = self.keep(vma);
-        self.store(range, key);
+    pub(crate) fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
+        match self.locked.insert(vma.start..vma.end, vma) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(errno_of(&error.cause)),
+        }
     }
 
-    /// Takes out every VMA of `range`, after it was shown to `gone`; none may reach out of it.
-    pub(crate) fn clear(&mut self, range: AddrRange, mut gone: impl FnMut(&Vma)) {
-        let mut addr = range.start;
-        while addr < range.end
-            && let Some((span, key)) = self.tree.find(addr)
-            && span.first < range.end
-        {
-            debug_assert!(range.start <= span.first && span.last < range.end);
-            gone(&self.vmas.remove(key as usize));
-            addr = span.last + 1;
-        }
-        if addr != range.start && self.tree.clear(span_of(range)).is_err() {
-            out_of_memory();
-        }
+    /// Takes out every VMA of `range` and shows it to `gone`; none may reach out of it.
+    pub(crate) fn clear(
+        &mut self,
+        range: AddrRange,
+        mut gone: impl FnMut(&Vma),
+    ) -> Result<(), Errno> {
+        let fate = |fate: Fate<'_, Vma>| {
+            debug_assert!(matches!(fate, Fate::Gone(..)));
+            if let Fate::Gone(_, vma) = fate {
+                gone(&vma);
+            }
+        };
+        self.locked
+            .clear(addresses(range), fate)
+            .map_err(|cause| errno_of(&cause))
     }
 
     /// Cuts the VMA that contains `addr`, not as its first address, in two there.
-    pub(crate) fn cut(&mut self, addr: u64, page_shift: u32) {
-        let Some(key) = self.tree.get(addr) else {
-            return;
+    pub(crate) fn cut(&mut self, addr: u64, page_shift: u32) -> Result<(), Errno> {
+        let Some(below) = self.at(addr) else {
+            return Ok(());
         };
-        let below = self.vma_mut(key);
-        let above = part_above(below, addr, page_shift);
-        below.end = addr;
-        let range = above.range();
-        let key = self.keep(above);
-        self.store(range, key);
+        let (start, above) = (below.start, part_above(below, addr, page_shift));
+        match self.locked.split(addr, above) {
+            Ok(_) => {}
+            Err(error) => return Err(errno_of(&error.cause)),
+        }
+        if let Some(mut below) = self.locked.write_lock(start) {
+            below.end = addr;
+        }
+        Ok(())
     }
 
     /// Makes `range`, part of one VMA, a VMA of its own, and makes `change` to that. What lies
-    /// below and above keeps the old properties.
-    ///
-    /// The old VMA is shown to `count` before, its parts after.
+    /// below and above keeps the old properties. The new VMA is shown to `count` before the change
+    /// and after.
     pub(crate) fn carve(
         &mut self,
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
         mut count: impl FnMut(&Vma, Moment),
-    ) {
-        let Some(key) = self.tree.get(range.start) else {
-            return;
+    ) -> Result<(), Errno> {
+        let Some(old) = self.at(range.start) else {
+            return Ok(());
         };
-        let old = self.vma(key);
         let whole = old.range();
         debug_assert!(whole.start <= range.start && range.end <= whole.end);
-        count(old, Moment::Before);
+        let cuts = usize::from(whole.start < range.start) + usize::from(range.end < whole.end);
+        self.locked
+            .reserve(cuts)
+            .map_err(|cause| errno_of(&cause))?;
         if range.end < whole.end {
-            let above = part_above(old, range.end, page_shift);
-            count(&above, Moment::After);
-            let above = self.keep(above);
-            self.store(AddrRange::new(range.end, whole.end), above);
+            self.cut(range.end, page_shift)?;
         }
-        let old = self.vma_mut(key);
-        let middle = if whole.start < range.start {
-            let middle = part_above(old, range.start, page_shift);
-            old.end = range.start;
-            count(old, Moment::After);
-            let middle = self.keep(middle);
-            self.store(range, middle);
-            self.vma_mut(middle)
-        } else {
-            old
-        };
-        middle.end = range.end;
-        change(middle);
-        count(middle, Moment::After);
+        if whole.start < range.start {
+            self.cut(range.start, page_shift)?;
+        }
+        if let Some(mut middle) = self.locked.write_lock(range.start) {
+            count(&middle, Moment::Before);
+            change(&mut middle);
+            count(&middle, Moment::After);
+        }
+        Ok(())
     }
 
-    /// Frees `range`, which lies inside a VMA and touches none of its ends.
-    ///
-    /// The VMA is shown to `count` before, its parts after.
+    /// Frees `range`, which lies inside a VMA and touches none of its ends. `count` is shown a VMA
+    /// that ends with the range before, and what is left of it after.
     pub(crate) fn punch(
         &mut self,
         range: AddrRange,
         page_shift: u32,
         mut count: impl FnMut(&Vma, Moment),
-    ) {
-        let Some(key) = self.tree.get(range.start) else {
-            return;
+    ) -> Result<(), Errno> {
+        self.cut(range.end, page_shift)?;
+        let trimmed = |fate: Fate<'_, Vma>| {
+            if let Fate::Trimmed(_, rest, vma) = fate {
+                count(vma, Moment::Before);
+                vma.end = rest.end;
+                count(vma, Moment::After);
+            }
         };
-        let below = self.vma_mut(key);
-        debug_assert!(below.start < range.start && range.end < below.end);
-        count(below, Moment::Before);
-        let above = part_above(below, range.end, page_shift);
-        below.end = range.start;
-        count(below, Moment::After);
-        count(&above, Moment::After);
-        let upper = above.range();
-        let above = self.keep(above);
-        self.store(upper, above);
-        if self.tree.clear(span_of(range)).is_err() {
-            out_of_memory();
-        }
+        self.locked
+            .clear(addresses(range), trimmed)
+            .map_err(|cause| errno_of(&cause))
     }
 
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
@@ -264,75 +238,53 @@ impl VmaTree {
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
         mut count: impl FnMut(&Vma, Moment),
-    ) {
-        let Some(target) = self.tree.get(addr) else {
-            return;
+    ) -> Result<(), Errno> {
+        let fate = |fate: Fate<'_, Vma>| match fate {
+            Fate::Gone(_, vma) => count(&vma, Moment::Before),
+            Fate::Trimmed(_, rest, vma) => {
+                count(vma, Moment::Before);
+                vma.pgoff = vma.pgoff_at(rest.start, page_shift);
+                (vma.start, vma.end) = (rest.start, rest.end);
+                count(vma, Moment::After);
+            }
         };
-        let mut at = range.start;
-        while at < range.end
-            && let Some((span, key)) = self.tree.find(at)
-            && span.first < range.end
-        {
-            at = span.last + 1;
-            count(self.vma(key), Moment::Before);
-            if key == target {
-                continue;
-            }
-            if range.start <= span.first && span.last < range.end {
-                self.vmas.remove(key as usize);
-                continue;
-            }
-            let rest = self.vma_mut(key);
-            if span.first < range.start {
-                rest.end = range.start;
-            } else {
-                rest.pgoff = rest.pgoff_at(range.end, page_shift);
-                rest.start = range.end;
-            }
-            count(rest, Moment::After);
-        }
-        let vma = self.vma_mut(target);
-        debug_assert!(range.start <= vma.start && vma.end <= range.end);
+        let target = self.locked.expand(addr, addresses(range), fate);
+        let mut vma: VmaWrite<'_, Vma> = target.map_err(|cause| errno_of(&cause))?;
+        count(&vma, Moment::Before);
         (vma.start, vma.end) = (range.start, range.end);
-        change(vma);
-        count(vma, Moment::After);
-        self.store(range, target);
+        change(&mut vma);
+        count(&vma, Moment::After);
+        Ok(())
     }
 
     /// Changes the VMA that contains `addr` without moving it.
     pub(crate) fn update(&mut self, addr: u64, change: impl FnOnce(&mut Vma)) {
-        let Some(key) = self.tree.get(addr) else {
+        let Some(mut vma) = self.locked.write_lock(addr) else {
             return;
         };
-        let vma = self.vma_mut(key);
         let range = vma.range();
-        change(vma);
-        debug_assert_eq!(range, vma.range());
+        change(&mut vma);
+        debug_assert_eq!((range.start, range.end), (vma.start, vma.end));
+    }
+
+    /// A copy of the set: `copy` makes the other's VMA, or leaves it out.
+    pub(crate) fn duplicate(
+        &mut self,
+        mut copy: impl FnMut(&Vma) -> Option<Vma>,
+    ) -> Result<Self, Errno> {
+        let locked = self.locked.duplicate(|vma| copy(vma.get()));
+        Ok(VmaTree {
+            locked: locked.map_err(|cause| errno_of(&cause))?,
+        })
     }
 
     /// The highest address of a free range of `len` bytes within `low..high`.
     pub(crate) fn highest_gap(&self, low: u64, high: u64, len: u64) -> Option<u64> {
-        let last = high.checked_sub(1).filter(|last| *last >= low)?;
-        self.tree.highest_gap(len, 1, Span::new(low, last))
+        self.locked.highest_gap(len, 1, low..high)
     }
 
     /// The lowest address of a free range of `len` bytes within `low..high`.
     pub(crate) fn lowest_gap(&self, low: u64, high: u64, len: u64) -> Option<u64> {
-        let last = high.checked_sub(1).filter(|last| *last >= low)?;
-        self.tree.lowest_gap(len, 1, Span::new(low, last))
-    }
-
-    /// Room for a VMA.
-    fn keep(&mut self, vma: Vma) -> u32 {
-        match u32::try_from(self.vmas.insert(vma)) {
-            Ok(key) => key,
-            Err(_) => out_of_memory(),
-        }
-    }
-
-    fn store(&mut self, range: AddrRange, key: u32) {
-        if self.tree.store(span_of(range), key).is_err() {
-            out_of_memory();
-        }
+        self.locked.lowest_gap(len, 1, low..high)
     }
 }

@@ -4,6 +4,7 @@ use crate::addr::AddrRange;
 use crate::errno::CallError;
 use crate::mm::Mm;
 use crate::vma::Vma;
+use vmaple_locks::Environment;
 
 /// Whether a range is mapped throughout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +15,7 @@ pub(crate) enum Coverage {
     Holes,
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Calls `step` for the part of each VMA that lies in `range`, in ascending order; holes are
     /// passed over. A step may change, split and merge VMAs; it returns the address up to which
     /// it is done, so that what a merge took in is not met again.
@@ -24,7 +25,7 @@ impl Mm {
     pub(crate) fn walk_parts(
         &mut self,
         range: AddrRange,
-        mut step: impl FnMut(&mut Mm, &Vma, AddrRange) -> Result<u64, CallError>,
+        mut step: impl FnMut(&mut Self, &Vma, AddrRange) -> Result<u64, CallError>,
     ) -> Result<Coverage, CallError> {
         let mut coverage = Coverage::Whole;
         let mut at = range.start;

@@ -263,8 +263,8 @@ fn fork_opens_and_exit_closes() {
     let (mut mm, segment) = with(Segment::default());
     let mut child = mm.fork().expect("memory");
     assert_eq!(segment.nr_attached.load(Ordering::Relaxed), 2);
-    child.exit();
-    mm.exit();
+    child.exit().expect("memory");
+    mm.exit().expect("memory");
     assert_eq!((mm.len(), child.len()), (0, 0));
     assert_eq!(segment.nr_attached.load(Ordering::Relaxed), 0);
 }

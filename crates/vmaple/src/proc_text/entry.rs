@@ -9,6 +9,7 @@ use crate::mm::Mm;
 use crate::vma::{Backing, GateVma, Vma};
 use alloc::vec::Vec;
 use core::fmt;
+use vmaple_locks::Environment;
 
 /// What the name column shows.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +160,7 @@ pub(crate) fn write_bytes(line: &[u8], out: &mut impl fmt::Write) -> fmt::Result
     out.write_str(core::str::from_utf8(line).map_err(|_| fmt::Error)?)
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// The entries of `/proc/PID/maps` in ascending order, the gate VMA last.
     ///
     /// O(log n) for the first, O(1) for each further one; nothing is allocated.

@@ -10,6 +10,7 @@ use crate::mm::Mm;
 use crate::vma::Vma;
 use alloc::vec::Vec;
 use core::fmt;
+use vmaple_locks::Environment;
 
 /// The text of numa_maps for [`MapsReader`](crate::MapsReader).
 #[derive(Clone, Debug)]
@@ -127,7 +128,7 @@ impl<P: NumaProvider> VmaFormat for NumaMapsFormat<P> {
     }
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Writes the text of `/proc/PID/numa_maps`, with the policies and counts of `provider`.
     ///
     /// A mapping of which the provider knows nothing has no line.

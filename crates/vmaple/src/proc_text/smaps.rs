@@ -15,6 +15,7 @@ use crate::mm::Mm;
 use crate::vma::{Backing, Vma};
 use alloc::vec::Vec;
 use core::fmt;
+use vmaple_locks::Environment;
 
 /// When the kernel uses huge pages by itself, as `/sys/kernel/mm/transparent_hugepage` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,7 +52,11 @@ const LABEL_WIDTH: usize = 16;
 impl SmapsRules {
     /// The rules of an address space, with huge pages used as `anonymous` and `shared_memory` say.
     #[must_use]
-    pub fn of(mm: &Mm, anonymous: ThpEnabled, shared_memory: ThpEnabled) -> SmapsRules {
+    pub fn of<E: Environment>(
+        mm: &Mm<E>,
+        anonymous: ThpEnabled,
+        shared_memory: ThpEnabled,
+    ) -> SmapsRules {
         let features = &mm.config.features;
         SmapsRules {
             page_size: mm.config.page_size,
@@ -211,7 +216,7 @@ impl fmt::Display for RollupError {
 
 impl core::error::Error for RollupError {}
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Writes the text of `/proc/PID/smaps`, with the page figures of `provider`.
     ///
     /// Where the provider knows no figures, the lines from `Rss` to `Locked` are left out.

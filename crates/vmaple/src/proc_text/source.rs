@@ -9,6 +9,9 @@ use crate::vma::{GateVma, Vma};
 use alloc::boxed::Box;
 use core::convert::Infallible;
 use core::fmt;
+use vmaple_locks::Environment;
+#[cfg(feature = "std")]
+use vmaple_locks::Host;
 
 /// A place to ask for the next VMA at or above an address.
 pub trait VmaSource {
@@ -42,24 +45,28 @@ type Vmas<'a> = Box<dyn Iterator<Item = &'a Vma> + 'a>;
 /// The VMAs of an [`Mm`] that nobody changes meanwhile; made by [`Mm::vma_source`].
 ///
 /// The first VMA costs O(log n), each following one O(1).
-pub struct MmSource<'a> {
-    mm: &'a Mm,
+pub struct MmSource<
+    'a,
+    #[cfg(feature = "std")] E: Environment = Host,
+    #[cfg(not(feature = "std"))] E: Environment,
+> {
+    mm: &'a Mm<E>,
     /// End of the VMA that was shown last.
     end: u64,
     /// The VMAs from `end` on, once a second one was asked for.
     following: Option<Vmas<'a>>,
 }
 
-impl fmt::Debug for MmSource<'_> {
+impl<E: Environment> fmt::Debug for MmSource<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MmSource").field("end", &self.end).finish()
     }
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// This address space as a source of VMAs for a reader.
     #[must_use]
-    pub fn vma_source(&self) -> MmSource<'_> {
+    pub fn vma_source(&self) -> MmSource<'_, E> {
         MmSource {
             mm: self,
             end: u64::MAX,
@@ -68,7 +75,7 @@ impl Mm {
     }
 }
 
-impl<'a> MmSource<'a> {
+impl<'a, E: Environment> MmSource<'a, E> {
     fn next(&mut self, addr: u64) -> Option<&'a Vma> {
         if addr != self.end {
             self.following = None;
@@ -82,7 +89,7 @@ impl<'a> MmSource<'a> {
     }
 }
 
-impl VmaSource for MmSource<'_> {
+impl<E: Environment> VmaSource for MmSource<'_, E> {
     type Error = Infallible;
 
     fn with_next<R>(

@@ -8,6 +8,7 @@ use crate::errno::Errno;
 use crate::mm::Mm;
 use crate::proc_text::VmaSource;
 use alloc::vec::Vec;
+use vmaple_locks::Environment;
 
 /// Bytes of the structure as this crate knows it (Linux 6.11 to 6.18).
 pub const PROCMAP_QUERY_SIZE: usize = 104;
@@ -188,7 +189,7 @@ where
     Ok(())
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// Answers the ioctl PROCMAP_QUERY of a program whose address space this is, or of one that
     /// has its maps file open: `arg` is the address of the structure in `memory`.
     ///

@@ -17,6 +17,7 @@ use crate::proc_text::{MappingName, MapsEntry, TextBuffer, VmaSource};
 use crate::vma::Vma;
 use bitflags::bitflags;
 use core::fmt::Write;
+use vmaple_locks::Environment;
 
 bitflags! {
     /// What a query asks for, and what its answer says of permissions.
@@ -195,7 +196,7 @@ fn write_name(name: &MappingName<'_>, out: &mut TextBuffer<'_>) {
     };
 }
 
-impl Mm {
+impl<E: Environment> Mm<E> {
     /// The mapping at an address, or after it, with its name and build id.
     ///
     /// Answers as the ioctl PROCMAP_QUERY does; the gate VMA is never found. O(log n), and O(1)
