@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::core_tree::CoreTree;
 use crate::entry::Entry;
 use crate::error::{AllocError, WriteError};
+use crate::node::{Node, first_of, len};
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::tree::MapleTree;
@@ -28,22 +29,22 @@ impl<E: Entry, C: Config> Clone for MapleTree<E, C> {
 }
 
 impl<E: Entry, C: Config, R: Into<Span>> Extend<(R, E)> for MapleTree<E, C> {
-    /// Stores each in turn: later ones overwrite earlier ones.
+    /// Stores each in turn: later ones overwrite earlier ones. Ascending ranges are appended,
+    /// without a walk for each.
     ///
     /// # Panics
     ///
-    /// For an inverted range, and without memory. Use [`store`](Self::store) to be told instead.
+    /// For an inverted range, and without memory. Use [`try_extend`](Self::try_extend) to be told
+    /// instead.
     fn extend<I: IntoIterator<Item = (R, E)>>(&mut self, ranges: I) {
-        for (range, entry) in ranges {
-            if let Err(refused) = self.store(range, entry) {
-                panic!("cannot extend the tree: {refused}");
-            }
+        if let Err(refused) = self.try_extend(ranges) {
+            panic!("cannot extend the tree: {refused}");
         }
     }
 }
 
 impl<E: Entry, C: Config, R: Into<Span>> FromIterator<(R, E)> for MapleTree<E, C> {
-    /// Stores each in turn; ascending ranges fill the leaves.
+    /// Stores each in turn. Of ascending ranges it builds full leaves, in O(n).
     ///
     /// # Panics
     ///
@@ -159,6 +160,28 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         Ok(())
     }
 
+    /// Takes every entry out, in ascending order, and leaves the tree empty.
+    pub(crate) fn take_each(&mut self, mut each: impl FnMut(Span, NonNull<()>)) {
+        let taken = core::mem::take(self).into_core();
+        // SAFETY: The tree is ours, and nothing of it is freed while the reader is used.
+        let reader: Reader<'_, E, C> = unsafe { Reader::new(&taken.root) };
+        let mut next = Some(0);
+        while let Some((leaf, bounds)) = next.and_then(|index| reader.leaf_at(index)) {
+            let nr_used = len(leaf.pivots(), bounds.last);
+            for slot in 0..nr_used {
+                let word = &leaf.slots()[slot];
+                // Relaxed, here and below: nobody else looks.
+                if let Some(raw) = NonNull::new(word.load(Ordering::Relaxed)) {
+                    // Relaxed: as above.
+                    word.store(ptr::null_mut(), Ordering::Relaxed);
+                    let first = first_of(leaf.pivots(), slot, bounds.first);
+                    each(Span::new(first, leaf.pivots()[slot]), raw);
+                }
+            }
+            next = bounds.last.checked_add(1);
+        }
+    }
+
     /// Cuts the tree before `index`: what lies at or after it is returned as a tree of its own.
     /// An entry on both sides of the cut is duplicated. O(entries moved).
     ///
@@ -179,6 +202,7 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     /// ```
     pub fn split_off(&mut self, index: u64) -> Result<Self, AllocError> {
         let mut upper = Self::new();
+        let mut appender = upper.appender();
         let mut next = Some(index);
         while let Some(from) = next {
             let (span, raw) = self.reader().walk(from);
@@ -193,10 +217,11 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
                     },
                     span.last,
                 );
-                upper.store(moved, entry).map_err(|_| AllocError)?;
+                appender.push(moved, entry).map_err(|_| AllocError)?;
             }
             next = span.last.checked_add(1);
         }
+        drop(appender);
         match self.clear(index..=u64::MAX) {
             Ok(()) => Ok(upper),
             Err(WriteError::Alloc(error)) => Err(error),

@@ -26,6 +26,8 @@ pub enum WriteError {
     Occupied(Span),
     /// There is no entry to be replaced.
     Vacant,
+    /// What is to be appended does not lie above this last entry's range.
+    NotAbove(Span),
     /// No gap within the limits is long enough.
     NoGap,
     /// Room for no index at all was asked for.
@@ -39,6 +41,7 @@ impl fmt::Display for WriteError {
         match self {
             Self::Alloc(error) => error.fmt(f),
             Self::InvertedRange => f.write_str("the range ends before it begins"),
+            Self::NotAbove(span) => write!(f, "the range is not above the last entry at {span}"),
             Self::Vacant => f.write_str("there is no entry to be replaced"),
             Self::NoGap => f.write_str("no gap within the limits is long enough"),
             Self::ZeroSize => f.write_str("a size of 0"),

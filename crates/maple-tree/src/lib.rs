@@ -56,6 +56,7 @@ extern crate std;
 
 mod ahead;
 mod allocate;
+mod append;
 mod collect;
 mod config;
 mod core_tree;
@@ -85,6 +86,7 @@ mod writer;
 
 pub use ahead::{ClearPlan, StorePlan};
 pub use allocate::Room;
+pub use append::Appender;
 pub use collect::IntoIter;
 pub use config::{Config, Fan, Gaps, NoGaps, Tracked, TracksGaps, Untracked};
 pub use cursor::{Cursor, Position};

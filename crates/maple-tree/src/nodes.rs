@@ -188,8 +188,17 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         let room = stock.nr_writes.saturating_mul(each);
         self.fresh.try_reserve(each).map_err(|_| AllocError)?;
         self.retired.try_reserve(room).map_err(|_| AllocError)?;
-        fill::<C::Leaf>(&mut self.leaves, stock.nr_leaves)?;
-        fill::<C::Branch>(&mut self.branches, stock.nr_branches)
+        self.stock_nodes(stock.nr_leaves, stock.nr_branches)
+    }
+
+    /// Takes in free nodes up to so many of each kind.
+    pub(crate) fn stock_nodes(
+        &mut self,
+        nr_leaves: usize,
+        nr_branches: usize,
+    ) -> Result<(), AllocError> {
+        fill::<C::Leaf>(&mut self.leaves, nr_leaves)?;
+        fill::<C::Branch>(&mut self.branches, nr_branches)
     }
 
     /// Lays out the duplicate that a planned write will need.

@@ -110,7 +110,7 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
 
     /// The leaf at `index`, and its bounds.
     #[inline]
-    fn leaf_at(self, index: u64) -> Option<(&'g C::Leaf, Span)> {
+    pub(crate) fn leaf_at(self, index: u64) -> Option<(&'g C::Leaf, Span)> {
         let mut node = self.top()?;
         let mut bounds = Span::ALL;
         loop {
