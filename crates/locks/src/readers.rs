@@ -97,6 +97,10 @@ impl fmt::Display for TooManyReaders {
 
 impl core::error::Error for TooManyReaders {}
 
+/// How often a gap is looked at again that was seen while somebody wrote, before `mmap_lock` has to
+/// tell.
+const GAP_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
+
 /// A slot that was just read-locked, to be made a guard or be unlocked.
 struct Locked<'s, V, E: Environment> {
     slot: &'s VmaSlot<V>,
@@ -178,23 +182,43 @@ impl<V, E: Environment> VmaReaders<V, E> {
     }
 
     /// Read-locks the VMA that contains `from`, or the first one above it, if that needs no
-    /// waiting. Addresses from `from` to its start are free, or were during the call: an address
-    /// that is mapped throughout, by one VMA after another, is not passed over.
+    /// waiting. Addresses from `from` to its start are free, or were during the call and between
+    /// two write sections: an address that is mapped throughout, by one VMA after another, is not
+    /// passed over, even if a section frees it for a moment before it maps it again.
     pub fn lock_next_vma<'l>(&'l self, held: &'l mut Held<Nothing>, from: u64) -> Lookup<'l, V, E> {
         self.lock_next(from).with(held)
     }
 
     /// The same for callers inside this crate, who answer for what is held.
     pub(crate) fn lock_next(&self, from: u64) -> Found<'_, V, E> {
-        self.lock_by(
-            |reader| reader.find(from),
-            // The walk has seen that nothing is between `from` and where the VMA began then. If
-            // it begins higher now, somebody else may have got what it had.
-            |seen, now| {
-                now.last >= from
-                    && (now.first <= from.max(seen.first) || cfg!(planted = "false_gap"))
-            },
-        )
+        for _ in 0..GAP_TRIES {
+            let before = self.shared.seq.snapshot();
+            let found = self.lock_by(
+                |reader| reader.find(from),
+                // The walk has seen that nothing is between `from` and where the VMA began then.
+                // If it begins higher now, somebody else may have got what it had.
+                |seen, now| {
+                    now.last >= from
+                        && (now.first <= from.max(seen.first) || cfg!(planted = "false_gap"))
+                },
+            );
+            let Found::Locked(vma) = &found else {
+                return found;
+            };
+            // A gap counts if no section was open when it was seen.
+            let has_gap = vma.span().first > from;
+            let is_between = || before.is_some_and(|before| self.shared.seq.is_unchanged(before));
+            if !has_gap
+                || is_between()
+                || cfg!(any(planted = "gap_of_a_section", planted = "false_gap"))
+            {
+                return found;
+            }
+            drop(found);
+            self.shared.counters.note(Event::Miss);
+            spin_loop();
+        }
+        self.abort(Contention::WriteLocked)
     }
 
     /// Walks, locks what was found, and looks whether it is still what was looked for.

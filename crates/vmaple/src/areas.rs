@@ -1,5 +1,7 @@
 //! The addresses of a process that are not VMAs: heap, stack, code and data bounds.
 
+use vmaple_sync::atomic::{AtomicU64, Ordering};
+
 /// Bounds that `brk`, the maps names `[heap]` and `[stack]`, and PR_SET_MM work on. In bytes,
 /// not page aligned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -27,4 +29,36 @@ pub struct BrkArea {
     pub env_start: u64,
     /// End of the environment.
     pub env_end: u64,
+}
+
+/// The bounds that names depend on, for those who read beside the holder of `mmap_lock`.
+///
+/// Written at the end of a write section, before VMAs can be locked again. Each word is read by
+/// itself: who reads while `PR_SET_MM` moves several bounds at once may see some of them moved, as
+/// in Linux.
+#[derive(Debug, Default)]
+pub(crate) struct PublishedAreas {
+    start_brk: AtomicU64,
+    brk: AtomicU64,
+    start_stack: AtomicU64,
+}
+
+impl PublishedAreas {
+    pub(crate) fn publish(&self, areas: &BrkArea) {
+        // Relaxed: the end of the write section orders them.
+        self.start_brk.store(areas.start_brk, Ordering::Relaxed);
+        self.brk.store(areas.brk, Ordering::Relaxed);
+        self.start_stack.store(areas.start_stack, Ordering::Relaxed);
+    }
+
+    /// The published bounds; the others are 0.
+    pub(crate) fn read(&self) -> BrkArea {
+        // Relaxed: whoever holds a VMA's lock has seen the end of the section that wrote it.
+        BrkArea {
+            start_brk: self.start_brk.load(Ordering::Relaxed),
+            brk: self.brk.load(Ordering::Relaxed),
+            start_stack: self.start_stack.load(Ordering::Relaxed),
+            ..BrkArea::default()
+        }
+    }
 }

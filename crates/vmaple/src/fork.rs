@@ -81,6 +81,7 @@ impl<E: Environment> Mm<E> {
             tree,
             counters,
             config: self.config.clone(),
+            published: None,
         })
     }
 }

@@ -147,7 +147,7 @@ pub use query::{
     BadAddress, PROCMAP_QUERY_SIZE, Query, QueryAnswer, QueryFlags, UserMemory, answer_ioctl,
     search,
 };
-pub use shared::SharedMm;
+pub use shared::{SharedMm, SharedSource};
 pub use uffd::UffdFeatures;
 pub use validate::Violation;
 pub use vma::{AnonVma, AnonVmaId, Backing, GateVma, SpecialMapping, UffdId, Vma};

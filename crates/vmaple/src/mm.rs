@@ -1,7 +1,7 @@
 //! The address space: its parts, how it is seeded, and how it is read.
 
 use crate::addr::AddrRange;
-use crate::areas::BrkArea;
+use crate::areas::{BrkArea, PublishedAreas};
 use crate::config::MmConfig;
 use crate::counters::Counters;
 use crate::flags::VmFlags;
@@ -9,6 +9,7 @@ use crate::uffd::UffdFeatures;
 use crate::vma::{GateVma, UffdId, Vma};
 use crate::vma_tree::VmaTree;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::fmt;
 use vmaple_locks::Environment;
 #[cfg(feature = "std")]
@@ -45,6 +46,8 @@ pub struct Mm<
     pub(crate) next_anon: u64,
     /// Number of the next object made for a shared mapping without one.
     pub(crate) next_shared: u64,
+    /// What readers beside `mmap_lock` know of `areas`.
+    pub(crate) published: Option<Arc<PublishedAreas>>,
 }
 
 /// Why a list of VMAs is no address space.
@@ -83,6 +86,7 @@ impl<E: Environment> Clone for Mm<E> {
             uffd_features: self.uffd_features.clone(),
             next_anon: self.next_anon,
             next_shared: self.next_shared,
+            published: None,
         }
     }
 }
@@ -123,6 +127,7 @@ impl<E: Environment> Mm<E> {
             uffd_features: BTreeMap::new(),
             next_anon: 1,
             next_shared: 1 << 63,
+            published: None,
         }
     }
 

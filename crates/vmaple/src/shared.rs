@@ -1,10 +1,18 @@
 //! An address space that threads share: calls under `mmap_lock`, lookups and faults beside it.
 
+use crate::areas::{BrkArea, PublishedAreas};
 use crate::mm::Mm;
+use crate::proc_text::VmaSource;
+use crate::vma::{GateVma, Vma};
+use alloc::sync::Arc;
+use core::fmt;
 use core::ops::Deref;
 #[cfg(feature = "std")]
 use vmaple_locks::Host;
-use vmaple_locks::{AddressSpace, Environment, Space, VmaTree, WriteSection};
+use vmaple_locks::level::Nothing;
+use vmaple_locks::{
+    AddressSpace, Cancel, Environment, Held, Space, VmaTree, WaitError, WriteSection,
+};
 
 impl<E: Environment> WriteSection for Mm<E> {
     fn begin_write(&mut self) {
@@ -12,12 +20,15 @@ impl<E: Environment> WriteSection for Mm<E> {
     }
 
     fn end_write(&mut self) {
+        if let Some(published) = &self.published {
+            published.publish(&self.areas);
+        }
         self.tree.locked.end_write();
     }
 }
 
 impl<E: Environment> Space for Mm<E> {
-    type Vma = crate::vma::Vma;
+    type Vma = Vma;
     type Env = E;
 
     fn vmas(&self) -> &VmaTree<Self::Vma, E> {
@@ -79,19 +90,33 @@ impl<E: Environment> Space for Mm<E> {
 pub struct SharedMm<
     #[cfg(feature = "std")] E: Environment = Host,
     #[cfg(not(feature = "std"))] E: Environment,
->(AddressSpace<Mm<E>>);
+> {
+    space: AddressSpace<Mm<E>>,
+    areas: Arc<PublishedAreas>,
+    gate: Option<GateVma>,
+    page_shift: u32,
+}
 
 impl<E: Environment> SharedMm<E> {
     /// Opens an address space to threads.
     #[must_use]
-    pub fn new(mm: Mm<E>) -> Self {
-        SharedMm(AddressSpace::new(mm))
+    pub fn new(mut mm: Mm<E>) -> Self {
+        let areas = Arc::new(PublishedAreas::default());
+        mm.published = Some(Arc::clone(&areas));
+        SharedMm {
+            areas,
+            gate: mm.gate.clone(),
+            page_shift: mm.config.page_shift(),
+            space: AddressSpace::new(mm),
+        }
     }
 
     /// The address space for one owner again.
     #[must_use]
     pub fn into_inner(self) -> Mm<E> {
-        self.0.into_inner()
+        let mut mm = self.space.into_inner();
+        mm.published = None;
+        mm
     }
 }
 
@@ -106,6 +131,87 @@ impl<E: Environment> Deref for SharedMm<E> {
 
     #[inline]
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.space
+    }
+}
+
+impl<E: Environment> SharedMm<E> {
+    /// This address space as a source of VMAs for a reader of its maps, or for a query.
+    ///
+    /// Each VMA is shown under its own lock, beside calls on others; `mmap_lock` is taken for
+    /// reading, for one VMA, only where a call is changing that one or goes on while the reader
+    /// passes over free addresses. What a [`MapsReader`](crate::MapsReader) then reads is, within a
+    /// read and across reads:
+    ///
+    /// * ascending: no line begins below the end of the one before;
+    /// * without holes that never were: an address that is mapped throughout, by whatever VMAs, is
+    ///   in some line;
+    /// * true: each line is what a VMA was at some moment since the reader was made, or its part
+    ///   above the line before, if it grew downwards in the meantime.
+    ///
+    /// A wait ends when `cancel` says so.
+    ///
+    /// ```
+    /// use vmaple::locks::{Cancel, Held};
+    /// use vmaple::{MapsReader, Mm, MmConfig, MmapArgs, SharedMm};
+    ///
+    /// let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
+    /// let mut held = Held::nothing();
+    /// space.write(&mut held).mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
+    ///
+    /// let (mut buf, cancel) = ([0; 100], Cancel::new());
+    /// let mut maps = space.vma_source(&mut held, &cancel);
+    /// let len = MapsReader::new().read(&mut maps, &mut buf).expect("never cancelled");
+    /// assert_eq!(&buf[..len], b"00010000-00011000 rw-p 00000000 00:00 0 \n");
+    /// ```
+    #[must_use]
+    pub fn vma_source<'s>(
+        &'s self,
+        held: &'s mut Held<Nothing>,
+        cancel: &'s Cancel<E::Wait>,
+    ) -> SharedSource<'s, E> {
+        SharedSource {
+            space: self,
+            held,
+            cancel,
+        }
+    }
+}
+
+/// The VMAs of a [`SharedMm`] one by one; made by [`SharedMm::vma_source`].
+pub struct SharedSource<
+    's,
+    #[cfg(feature = "std")] E: Environment = Host,
+    #[cfg(not(feature = "std"))] E: Environment,
+> {
+    space: &'s SharedMm<E>,
+    held: &'s mut Held<Nothing>,
+    cancel: &'s Cancel<E::Wait>,
+}
+
+impl<E: Environment> fmt::Debug for SharedSource<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSource")
+    }
+}
+
+impl<E: Environment> VmaSource for SharedSource<'_, E> {
+    type Error = WaitError;
+
+    fn with_next<R>(
+        &mut self,
+        addr: u64,
+        show: impl FnOnce(&Vma, &BrkArea) -> R,
+    ) -> Result<Option<R>, WaitError> {
+        let next = self.space.lock_next_vma(self.held, addr, self.cancel)?;
+        Ok(next.map(|vma| show(&vma, &self.space.areas.read())))
+    }
+
+    fn gate(&self) -> Option<&GateVma> {
+        self.space.gate.as_ref()
+    }
+
+    fn page_shift(&self) -> u32 {
+        self.space.page_shift
     }
 }
