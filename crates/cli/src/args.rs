@@ -46,6 +46,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   vmaple run -- ls -lR /usr/share/doc
   vmaple run --check exit --json report.json -- node server.js
+  vmaple run --html run.html -- python3 -c 'import json'
   vmaple run --record trace.jsonl -- bash -c 'ls | wc -l' && vmaple replay trace.jsonl";
 
 const REPLAY_EXAMPLES: &str = "\
@@ -185,6 +186,9 @@ pub(crate) struct Output {
     /// Write the result as one JSON object to FILE (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Draw the run into FILE: one page that shows the address space over its calls
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     /// No table and no progress: only differences and errors
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -3,6 +3,7 @@
 mod args;
 mod maps;
 mod output;
+mod page;
 mod progress;
 mod query;
 mod replay;

@@ -37,6 +37,14 @@ pub(crate) fn fail(status: u8, message: &str) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// A result could not be written where it was to go.
+pub(crate) fn cannot_write(path: &Path, error: &io::Error) -> ExitCode {
+    fail(
+        TROUBLE,
+        &format!("cannot write {}: {error}", path.display()),
+    )
+}
+
 /// The JSON form of a result: totals first, then each process.
 #[derive(Debug, Serialize)]
 pub(crate) struct Json<'a> {

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use vmaple_linux::event::{Event, Status};
+use vmaple_linux::history::History;
 use vmaple_linux::live::{Audience, Difference};
 use vmaple_linux::mirror::{Mirror, Outcome, Releases};
 use vmaple_linux::report::Report;
 use vmaple_linux::trace_file::Reader;
 
 use crate::args::Replay;
-use crate::output::{DIFFERENT, Json, TROUBLE, Teller, fail, say};
+use crate::output::{DIFFERENT, Json, TROUBLE, Teller, cannot_write, fail, say};
+use crate::page;
 use crate::progress::Progress;
 use crate::table;
 
@@ -20,6 +22,8 @@ struct Replayed {
     command: Vec<String>,
     /// How the first process of the trace ended.
     status: Option<Status>,
+    /// Its course, if it is to be drawn.
+    history: Option<History>,
 }
 
 pub(crate) fn replay(args: &Replay) -> ExitCode {
@@ -39,6 +43,12 @@ pub(crate) fn replay(args: &Replay) -> ExitCode {
     if !args.output.quiet {
         say(format_args!("{}", table::render(&replayed.report, 0)));
     }
+    if let Some(path) = &args.output.html
+        && let Some(history) = &replayed.history
+        && let Err(error) = page::write(path, &replayed.command, &replayed.report.total(), history)
+    {
+        return cannot_write(path, &error);
+    }
     if let Some(path) = &args.output.json {
         let (exit_status, signal) = match replayed.status {
             Some(Status::Exited(code)) => (Some(code), None),
@@ -53,10 +63,7 @@ pub(crate) fn replay(args: &Replay) -> ExitCode {
             ..Json::new(&replayed.report, &replayed.command)
         };
         if let Err(error) = json.write(path) {
-            return fail(
-                TROUBLE,
-                &format!("cannot write {}: {error}", path.display()),
-            );
+            return cannot_write(path, &error);
         }
     }
     if replayed.report.total().differences > 0 {
@@ -73,6 +80,7 @@ fn play(args: &Replay, teller: &mut Teller) -> Result<Replayed, String> {
     let mut mirror = Mirror::new(Releases::default());
     let mut command = Vec::new();
     let mut first = None;
+    let mut history = args.output.html.as_ref().map(|_| History::new());
     while let Some(event) = reader.next_event().map_err(|error| error.to_string())? {
         match &event {
             Event::Start(start) => command.clone_from(&start.command),
@@ -80,15 +88,25 @@ fn play(args: &Replay, teller: &mut Teller) -> Result<Replayed, String> {
             _ => {}
         }
         let line = reader.line();
+        if let (Event::Gone { .. }, Some(history)) = (&event, &mut history) {
+            // Its last map is to be seen while it is there.
+            history.note(&event, &mirror);
+        }
         let outcome = mirror
             .apply(&event)
             .map_err(|error| format!("trace {}, line {line}: {error}", args.trace.display()))?;
+        if let Some(history) = &mut history {
+            history.note(&event, &mirror);
+        }
         if !tell(teller, &event, outcome) && args.fail_fast {
             break;
         }
         if line.is_multiple_of(1 << 14) {
             teller.tick(mirror.report());
         }
+    }
+    if let Some(history) = &mut history {
+        history.finish(&mirror);
     }
     let report = mirror.report().clone();
     let status = first.and_then(|pid| {
@@ -101,6 +119,7 @@ fn play(args: &Replay, teller: &mut Teller) -> Result<Replayed, String> {
         report,
         command,
         status,
+        history,
     })
 }
 

@@ -8,7 +8,10 @@ use vmaple_linux::live::{self, Options, RunError};
 use vmaple_linux::tracer::{self, Command, ExitStatus};
 
 use crate::args::{Check, Run};
-use crate::output::{DIFFERENT, Json, NOT_EXECUTABLE, NOT_FOUND, TROUBLE, Teller, fail, say};
+use crate::output::{
+    DIFFERENT, Json, NOT_EXECUTABLE, NOT_FOUND, TROUBLE, Teller, cannot_write, fail, say,
+};
+use crate::page;
 use crate::progress::Progress;
 use crate::table;
 
@@ -52,12 +55,18 @@ pub(crate) fn run(args: &Run) -> ExitCode {
         ));
     }
     let (exit_status, signal) = shell_status(finished.status);
+    let words: Vec<String> = args
+        .program
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if let Some(path) = &args.output.html
+        && let Some(history) = &finished.history
+        && let Err(error) = page::write(path, &words, &finished.report.total(), history)
+    {
+        return cannot_write(path, &error);
+    }
     if let Some(path) = &args.output.json {
-        let words: Vec<String> = args
-            .program
-            .iter()
-            .map(|word| word.to_string_lossy().into_owned())
-            .collect();
         let json = Json {
             exit_status: Some(i32::from(exit_status)),
             signal,
@@ -66,10 +75,7 @@ pub(crate) fn run(args: &Run) -> ExitCode {
             ..Json::new(&finished.report, &words)
         };
         if let Err(error) = json.write(path) {
-            return fail(
-                TROUBLE,
-                &format!("cannot write {}: {error}", path.display()),
-            );
+            return cannot_write(path, &error);
         }
     }
     if finished.report.total().differences > 0 {
@@ -91,6 +97,7 @@ fn options(args: &Run) -> Options {
         flags: args.flags,
         fail_fast: args.fail_fast,
         record: args.record.clone(),
+        history: args.output.html.is_some(),
         plant: args.plant,
         tracer,
     }

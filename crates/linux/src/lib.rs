@@ -3,6 +3,7 @@
 //! Arrows point down:
 //!
 //! - [`live`]: a run. Turns the tracer's stops into [`event`]s and compares as it goes.
+//! - [`history`]: what the mirror came through, small enough to draw.
 //! - [`mirror`]: replays events on [`vmaple::Mm`]; all of a run's facts are in its events,
 //!   so a [`trace_file`] replays without the program.
 //! - [`tracer`]: stops a real program at its memory calls and knows nothing of maps.
@@ -12,6 +13,7 @@
 pub mod arch;
 pub mod call;
 pub mod event;
+pub mod history;
 pub mod live;
 pub mod mirror;
 pub mod procfs;

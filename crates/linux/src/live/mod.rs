@@ -29,6 +29,7 @@ pub use policy::Check;
 
 use crate::call::Call;
 use crate::event::{CallRecord, Cause, Event, Facts, Moment, Range, SpaceId, Start, Status};
+use crate::history::History;
 use crate::mirror::{MapDifference, Mirror, Outcome, Releases, ResultDifference};
 use crate::procfs::files::FileTable;
 use crate::procfs::machine::Machine;
@@ -54,6 +55,8 @@ pub struct Options {
     pub fail_fast: bool,
     /// Where to write the trace.
     pub record: Option<PathBuf>,
+    /// Keep the course of the run, to draw it.
+    pub history: bool,
     /// A mistake to make on purpose, to see that it is found.
     pub plant: Option<Plant>,
     /// Passed on to the tracer.
@@ -115,6 +118,8 @@ pub struct Finished {
     pub report: Report,
     /// Comparisons left out by [`Check::WhileAffordable`].
     pub skipped: u64,
+    /// The course of the run, if it was to be kept.
+    pub history: Option<History>,
 }
 
 /// Runs `command` to its end.
@@ -133,7 +138,11 @@ pub fn run(
     let flushed = live.recorder.as_mut().map_or(Ok(()), Writer::flush);
     let outcome = outcome?;
     flushed?;
+    if let Some(history) = &mut live.history {
+        history.finish(&live.mirror);
+    }
     Ok(Finished {
+        history: live.history.take(),
         status: outcome.root_status,
         skipped: live.policy.skipped(),
         report: live.mirror.report().clone(),
@@ -169,6 +178,7 @@ struct Pending {
 
 struct Live<'a> {
     mirror: Mirror,
+    history: Option<History>,
     spaces: HashMap<MmId, Space>,
     files: FileTable,
     releases: Releases,
@@ -193,6 +203,7 @@ impl<'a> Live<'a> {
         let releases = Releases::default();
         Ok(Live {
             mirror: Mirror::new(releases.clone()),
+            history: options.history.then(History::new),
             spaces: HashMap::new(),
             files: FileTable::new(),
             releases,
@@ -229,7 +240,14 @@ impl<'a> Live<'a> {
     /// Records an event and applies it.
     fn apply(&mut self, event: &Event) -> Result<Outcome, tracer::ObserverError> {
         self.record(event)?;
+        if let (Event::Gone { .. }, Some(history)) = (event, &mut self.history) {
+            // Its last map is to be seen while it is there.
+            history.note(event, &self.mirror);
+        }
         let outcome = self.mirror.apply(event)?;
+        if let Some(history) = &mut self.history {
+            history.note(event, &self.mirror);
+        }
         for id in self.releases.take() {
             // A description may be mapped anew before its release is looked at.
             if !self.mirror.is_mapped(id) {
