@@ -33,12 +33,26 @@ function makeScale(space, byLog) {
   const covered = new Int32Array(edges.length + 1);
   for (const r of space.rects) { covered[place.get(r[0])] += 1; covered[place.get(r[1])] -= 1; }
   const weights = [];
-  let depth = 0;
+  let depth = 0, first = 0, pagesHere = 0;
+  // In the logarithmic form a region's height grows with its size and, slowly, with the number
+  // of edges in it: many small changes in one region do not push the others aside.
+  const endRegion = (end) => {
+    const parts = weights.slice(first, end), sum = parts.reduce((a, b) => a + b, 0);
+    const height = Math.log2(1 + pagesHere) * (1 + Math.log2(parts.length));
+    for (let i = first; i < end; i += 1) weights[i] *= height / sum;
+  };
   for (let i = 0; i + 1 < edges.length; i += 1) {
     depth += covered[i];
     const pages = (edges[i + 1] - edges[i]) / PAGE;
-    weights.push(depth > 0 ? (byLog ? 1 + Math.log2(1 + pages) : pages) : -1);
+    if (depth > 0) {
+      if (i === 0 || weights[i - 1] < 0) { first = i; pagesHere = 0; }
+      pagesHere += pages;
+    } else if (byLog && i > 0 && weights[i - 1] > 0) {
+      endRegion(i);
+    }
+    weights.push(depth > 0 ? (byLog ? 0.4 + Math.log2(1 + pages) : pages) : -1);
   }
+  if (byLog && weights.length && weights[weights.length - 1] > 0) endRegion(weights.length);
   const mapped = weights.filter((w) => w > 0);
   const total = mapped.reduce((a, b) => a + b, 0) || 1;
   const nrGaps = weights.filter((w) => w < 0).length;
@@ -94,10 +108,12 @@ function toScreen(width, height) {
   };
 }
 
+// 1, 2, 5, 10, 20 …
 function niceStep(range, most) {
+  const factors = [2, 2.5, 2];
   let step = 1;
-  for (const factors = [2, 2.5, 2]; range / step > most;) { step *= factors[0]; factors.push(factors.shift()); }
-  return Math.ceil(step);
+  for (let i = 0; range / step > most; i += 1) step *= factors[i % 3];
+  return step;
 }
 
 function drawTimeAxis(pen, to, width, top, bottom, labels) {
@@ -113,7 +129,7 @@ function drawTimeAxis(pen, to, width, top, bottom, labels) {
     pen.beginPath(); pen.moveTo(x, top); pen.lineTo(x, bottom); pen.stroke();
     if (labels && x > MARGIN.left - 5 && x < width - 20) pen.fillText(call === 0 ? "start" : count(call), x, bottom + 15);
   }
-  if (labels) { pen.textAlign = "left"; pen.fillText("calls", MARGIN.left - 34, bottom + 15); }
+  if (labels) { pen.textAlign = "right"; pen.fillText("calls", MARGIN.left - 24, bottom + 15); }
 }
 
 function drawMap() {
@@ -129,22 +145,27 @@ function drawMap() {
   pen.rect(MARGIN.left, MARGIN.top, width - MARGIN.left - MARGIN.right, bottom - MARGIN.top);
   pen.clip();
   const palette = colours();
-  const names = [];
+  const names = [], lines = [];
   for (const r of space().rects) {
     if (r[6] < x0 || r[5] > x1) continue;
     const low = scale.y(r[0]), high = scale.y(r[1]);
     if (high < y0 || low > y1) continue;
-    const left = to.x(r[5]), right = to.x(r[6]), top = to.y(high), base = to.y(low);
+    // Whole pixels from side to side: no seams where one mapping follows another.
+    const left = Math.round(to.x(r[5])), right = Math.max(left + 1, Math.round(to.x(r[6])));
+    const top = to.y(high), base = to.y(low);
     pen.fillStyle = palette[r[2]];
-    const tall = Math.max(0.75, base - top), wide = Math.max(0.75, right - left);
+    const tall = Math.max(0.75, base - top), wide = right - left;
     pen.fillRect(left, top, wide, tall);
-    if (tall > 3 && wide > 3) {
-      pen.strokeStyle = css("--panel");
-      pen.lineWidth = 0.75;
-      pen.strokeRect(left, top, wide, tall);
-    }
+    // Thin lines between neighbours, where there is room for them.
+    if (tall > 3) lines.push([left, base, right, base]);
+    if (wide > 9 && tall > 3) lines.push([right, top, right, base]);
     if (tall >= 13 && wide >= 48) names.push([r, Math.max(left, MARGIN.left), top, right, tall]);
   }
+  pen.strokeStyle = css("--panel");
+  pen.lineWidth = 0.6;
+  pen.beginPath();
+  for (const [x, y, toX, toY] of lines) { pen.moveTo(x, y); pen.lineTo(toX, toY); }
+  pen.stroke();
   // Names after all rectangles, so that none is covered.
   pen.textBaseline = "middle";
   pen.textAlign = "left";
@@ -220,8 +241,8 @@ function drawStrip() {
   pen.globalAlpha = 0.3;
   for (let i = first; i < last; i += 1) {
     const tall = columns[i].vmas / most * (upper.bottom - upper.top);
-    const left = to.x(i + 1);
-    pen.fillRect(left, upper.bottom - tall, Math.max(1, to.x(i + 2) - left) + 0.4, tall);
+    const left = Math.round(to.x(i + 1));
+    pen.fillRect(left, upper.bottom - tall, Math.round(to.x(i + 2)) - left, tall);
   }
   pen.globalAlpha = 1;
   const room = (lower.bottom - lower.top) / 2;

@@ -1,6 +1,7 @@
 //! The command `vmaple`, run as a user runs it.
 
 mod behaviour;
+mod drawing;
 mod files_and_rights;
 mod looking;
 mod odd_starts;
