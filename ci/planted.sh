@@ -1,48 +1,75 @@
 #!/usr/bin/env bash
-# Plants the bugs of crates/maple-tree/planted.txt one by one and shows which test catches each. One
-# that survives is a hole in the tests, and fails this script. --short takes the first three that
-# need no model checker; names as arguments take those.
+# Plants the bugs of crates/*/planted.txt one by one and shows which test catches each. One that
+# survives is a hole in the tests, and fails this script. --short takes the first three that need no
+# model checker; names as arguments take those.
+#
+# A line of a list is a name, what it is, and last the tests that are to catch it, separated by
+# commas: a test binary of the list's own crate, or CRATE/BINARY. The bug is compiled into the
+# crates of this workspace only, so that what they depend on is built once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh
 
-list=crates/maple-tree/planted.txt
-folder="$(target_dir)/planted"
-mkdir -p "$folder"
+folder="$(realpath -m "$(target_dir)")/planted"
+mkdir -p "$folder/wrappers" "$folder/logs"
 
-# plant NAME [CRATE/]TEST: runs the test binary with the bug in it; succeeds if the test fails.
+# wrapper NAME: a compiler for the workspace's crates that has the bug; cargo knows it by its path.
+wrapper() {
+  local path="$folder/wrappers/$1"
+  printf '#!/bin/sh\nexec "$@" --cfg '\''planted="%s"'\''\n' "$1" >"$path"
+  chmod +x "$path"
+  printf '%s' "$path"
+}
+
+# run_test CHECKER CRATE TEST: the test binary, built for the checker. Without one it is built as
+# `cargo test` does.
+run_test() {
+  local flags=() options=(-p "$2" --test "$3" --no-fail-fast)
+  case $1 in
+    loom) flags=(RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2); options+=(--release) ;;
+    shuttle) flags=(RUSTFLAGS="--cfg shuttle" NR_SCHEDULES=1000); options+=(--release) ;;
+  esac
+  env "${flags[@]}" CARGO_TARGET_DIR="$folder/$1" timeout 900 cargo test "${options[@]}"
+}
+
+# plant NAME CRATE TEST: runs the test binary with the bug in it; succeeds if the test fails.
 plant() {
-  local flags="--cfg planted=\"$1\"" log="$folder/$1.log" crate=maple-tree test=${2##*/}
-  case $2 in */*) crate=${2%/*} ;; esac
-  if [ "$test" = loom ]; then
-    flags="$flags --cfg loom"
-    export LOOM_MAX_PREEMPTIONS=2
-  fi
-  if CARGO_TARGET_DIR="$folder" RUSTFLAGS="$flags" timeout 600 \
-    cargo test --release -p "$crate" --test "$test" --no-fail-fast >"$log" 2>&1; then
-    printf 'SURVIVED  %s (%s)\n' "$1" "$2"
+  local log="$folder/logs/$1.$3" checker=plain
+  case $3 in loom | shuttle) checker=$3 ;; esac
+  if RUSTC_WORKSPACE_WRAPPER=$(wrapper "$1") run_test $checker "$2" "$3" >"$log" 2>&1; then
+    printf 'SURVIVED  %s (%s)\n' "$1" "$3"
     return 1
   fi
-  if grep -q '^error\(\[\|: could not compile\)' "$log"; then
+  if ! grep -q '^ *Running ' "$log"; then
     printf 'NOT BUILT %s: see %s\n' "$1" "$log"
     return 1
   fi
-  printf 'caught    %-20s by %s: %s\n' "$1" "$2" \
+  printf 'caught    %-20s by %s: %s\n' "$1" "$3" \
     "$({ grep -oE "^thread '[^']+'|\(signal: [^)]*\)" "$log" || true; } | sort -u | tr '\n' ' ')"
 }
 
 nr_taken=0
 nr_survived=0
-while read -r name rest; do
-  case $name in ''|'#'*) continue ;; esac
-  test=${rest##* }
-  case ${1:-} in
-    '') ;;
-    --short) [ "${test##*/}" != loom ] && [ $nr_taken -lt 3 ] || continue ;;
-    *) [[ " $* " == *" $name "* ]] || continue ;;
-  esac
-  nr_taken=$((nr_taken + 1))
-  plant "$name" "$test" </dev/null || nr_survived=$((nr_survived + 1))
-done <"$list"
+for list in crates/*/planted.txt; do
+  own=$(basename "$(dirname "$list")")
+  while read -r name rest; do
+    case $name in '' | '#'*) continue ;; esac
+    tests=${rest##* }
+    case ${1:-} in
+      '') ;;
+      --short)
+        case $tests in *loom* | *shuttle*) continue ;; esac
+        [ $nr_taken -lt 3 ] || continue
+        ;;
+      *) [[ " $* " == *" $name "* ]] || continue ;;
+    esac
+    nr_taken=$((nr_taken + 1))
+    for test in ${tests//,/ }; do
+      crate=$own
+      case $test in */*) crate=${test%/*} ;; esac
+      plant "$name" "$crate" "${test##*/}" </dev/null || nr_survived=$((nr_survived + 1))
+    done
+  done <"$list"
+done
 printf '%d planted, %d survived\n' $nr_taken $nr_survived
 [ $nr_survived = 0 ] && [ $nr_taken -gt 0 ]

@@ -30,7 +30,7 @@ const BATCH: usize = if strict::IS_STRICT || cfg!(any(loom, shuttle)) {
 };
 
 /// How many come together before a reader that does not show itself is asked.
-const MANY: usize = if strict::IS_STRICT || cfg!(loom) {
+const MANY: usize = if strict::IS_STRICT || cfg!(any(loom, shuttle)) {
     2
 } else {
     1024
