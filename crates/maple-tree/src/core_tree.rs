@@ -162,7 +162,9 @@ fn copy_subtree<E: Entry, C: Config>(
 
 /// Frees a subtree that was copied in part.
 fn free_copy<E: Entry, C: Config>(copy: &*mut (), level: usize, nodes: &mut Nodes<E, C>) {
-    if let Some(top) = NonNull::new(*copy) {
+    if let Some(top) = NonNull::new(*copy)
+        && !cfg!(planted = "copy_half_leaked")
+    {
         // SAFETY: Made by `copy_subtree`, which has not given it to anybody; unused slots are null.
         unsafe { nodes.free_subtree(top, level) };
     }

@@ -105,10 +105,15 @@ impl Root {
         debug_assert_eq!(node.addr() & HEIGHT_MASK, 0);
         debug_assert!(height <= MAX_HEIGHT);
         debug_assert_eq!(node.is_null(), height == 0);
-        // Release: pairs with the Acquire in `load`.
-        // Witness: `tests/loom.rs::root_replacement`.
-        self.0
-            .store(node.map_addr(|addr| addr | height), Ordering::Release);
+        let order = if cfg!(planted = "root_relaxed") {
+            // Relaxed: the bug.
+            Ordering::Relaxed
+        } else {
+            // Release: pairs with the Acquire in `load`.
+            // Witness: `tests/loom.rs::root_replacement`.
+            Ordering::Release
+        };
+        self.0.store(node.map_addr(|addr| addr | height), order);
     }
 }
 

@@ -7,7 +7,11 @@
 //!
 //! The assembly reads the words of a slice, and writes nothing.
 #![cfg_attr(
-    all(target_arch = "x86_64", target_feature = "sse2", not(any(loom, shuttle))),
+    all(
+        target_arch = "x86_64",
+        target_feature = "sse2",
+        not(any(loom, shuttle))
+    ),
     expect(unsafe_code, reason = "reads sixteen slots at once")
 )]
 
@@ -32,7 +36,11 @@ fn one_by_one(slots: &[Slot]) -> SlotSet {
     })
 }
 
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2", not(any(loom, shuttle)))))]
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(any(loom, shuttle))
+)))]
 #[inline]
 fn sixteen(slots: &[Slot; 16]) -> u16 {
     one_by_one(slots) as u16
@@ -40,7 +48,11 @@ fn sixteen(slots: &[Slot; 16]) -> u16 {
 
 /// Packing with saturation halves the width of each lane, and only zero becomes zero: after three
 /// steps there is one byte for each slot.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2", not(any(loom, shuttle))))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(any(loom, shuttle))
+))]
 #[inline]
 fn sixteen(slots: &[Slot; 16]) -> u16 {
     const { assert!(align_of::<Slot>() == 8 && size_of::<Slot>() == 8) };

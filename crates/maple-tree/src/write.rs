@@ -204,7 +204,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         for level in 0..height {
             let depth = height - 1 - level;
             if items.len() == 1 {
-                if plan.covers_all(depth) && (level > 0 || items[0].raw.is_null()) {
+                let is_emptied = items[0].raw.is_null() && !cfg!(planted = "empty_root_kept");
+                if plan.covers_all(depth) && (level > 0 || is_emptied) {
                     self.retire_rest(plan, depth);
                     self.root.publish(items[0].raw, level);
                     return Ok(());
@@ -240,7 +241,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         // Before a neighbour moves the edges apart.
         self.retire_edges(plan, depth);
         let mut count = around.len() + items.len();
-        if count < N::MIN && !plan.is_last(depth) {
+        if count < N::MIN && !plan.is_last(depth) && !cfg!(planted = "rebuild_underfull") {
             let neighbour: NodeRef<'w, C> = plan.take_neighbour(depth, &mut around, self.nodes);
             self.nodes.retire(neighbour, (0, 0));
             count = around.len() + items.len();

@@ -291,7 +291,11 @@ impl<'w, C: Config> Plan<'w, C> {
             first: left.span.first,
             before: [Segment::empty(), Segment::new(left.node, 0, left.slot)],
             after: [
-                Segment::new(right.node, right.slot + 1, right.len),
+                Segment::new(
+                    right.node,
+                    right.slot + usize::from(!cfg!(planted = "spanning_duplicate")),
+                    right.len,
+                ),
                 Segment::empty(),
             ],
         }

@@ -11,7 +11,7 @@ mod reads;
 use bytes::Bytes;
 use maple_tree::{
     Config, Fan, Gaps, MapleTree, Position, Room, Span, StoreError, Tracked, TracksGaps,
-    TreeWriter, WriteError,
+    TreeReader, TreeWriter, WriteError,
 };
 use vmaple_model::tree::{Held, NaiveTree};
 
@@ -47,8 +47,9 @@ struct Paused {
 struct Machine<C: Config> {
     /// Edited in place.
     alone: MapleTree<u32, C>,
-    /// Changed by publishing.
+    /// Changed by publishing, while there is a reader.
     beside: TreeWriter<u32, C>,
+    reader: Option<TreeReader<u32, C>>,
     naive: NaiveTree,
     paused: Paused,
     /// Where the next cyclic allocation looks first.
@@ -61,9 +62,11 @@ impl<C: TracksGaps> Machine<C> {
     fn new() -> Self {
         let alone = MapleTree::new();
         let position = alone.reader().cursor(0).pause();
+        let beside = TreeWriter::new();
         Self {
             alone,
-            beside: TreeWriter::new(),
+            reader: Some(beside.new_reader()),
+            beside,
             naive: NaiveTree::default(),
             paused: Paused {
                 position,
@@ -279,13 +282,22 @@ impl<C: TracksGaps> Machine<C> {
 
     /// Makes the trees anew, with the same or another structure.
     fn rebuild(&mut self, byte: u8) {
-        self.alone = match byte % 4 {
+        self.alone = match byte % 5 {
             0 => self.alone.duplicate().expect("memory"),
             1 => self.beside.duplicate().expect("memory"),
             2 => core::mem::take(&mut self.alone).into_iter().collect(),
-            _ => {
+            3 => {
                 let copy = self.alone.duplicate().expect("memory");
                 self.beside = copy.into();
+                self.reader = Some(self.beside.new_reader());
+                return;
+            }
+            _ => {
+                // Without readers the writer edits in place, until there are some again.
+                self.reader = match self.reader {
+                    Some(_) => None,
+                    None => Some(self.beside.new_reader()),
+                };
                 return;
             }
         };
