@@ -51,7 +51,7 @@ plant() {
 nr_taken=0
 nr_survived=0
 for list in crates/*/planted.txt; do
-  own=$(basename "$(dirname "$list")")
+  own=$(sed -n 's/^name = "\(.*\)"$/\1/p' "$(dirname "$list")/Cargo.toml" | head -n 1)
   while read -r name rest; do
     case $name in '' | '#'*) continue ;; esac
     tests=${rest##* }
