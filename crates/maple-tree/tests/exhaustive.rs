@@ -14,7 +14,9 @@ mod cells;
 mod reads;
 
 use cells::{Cells, Held};
-use maple_tree::{Config, Fan, MapleTree, SharedMapleTree, Span, Tracked, TracksGaps, WriteError};
+use maple_tree::{
+    ClearPlan, Config, Fan, MapleTree, SharedMapleTree, Span, Tracked, TracksGaps, WriteError,
+};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
@@ -131,6 +133,21 @@ fn write_shared<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> 
     answer
 }
 
+/// The same by a plan that is made ahead.
+fn write_planned<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> Answer {
+    let planned = match op.write {
+        Write::Store => tree.plan_store(span).map(|plan| plan.commit(NEW)),
+        Write::Insert => tree.plan_insert(span).map(|plan| plan.commit(NEW)),
+        Write::Clear => tree.plan_clear(span).map(ClearPlan::commit),
+        Write::Erase => return write_alone(tree, op, span),
+    };
+    match planned {
+        Ok(()) => None,
+        Err(WriteError::Occupied(span)) => Some(span),
+        Err(other) => panic!("{other}"),
+    }
+}
+
 /// A kind of writer.
 type Writer<C> = fn(&mut MapleTree<u32, C>, Op, Span) -> Answer;
 
@@ -189,9 +206,16 @@ impl<C: TracksGaps> Explored<C> {
 
     /// The trees that come of whole-tree operations.
     fn try_whole(&mut self, tree: &MapleTree<u32, C>, cells: &Cells) {
-        let built: MapleTree<u32, C> = tree.iter().collect();
-        assert!(built.iter().map(flat).eq(cells.entries()));
-        self.take_up(built);
+        for nr_free in [0, 1] {
+            let mut built = MapleTree::<u32, C>::new();
+            let mut appender = built.appender().leaving_room(nr_free);
+            for (span, value) in tree.iter() {
+                appender.push(span, value).expect("ascending");
+            }
+            drop(appender);
+            assert!(built.iter().map(flat).eq(cells.entries()));
+            self.take_up(built);
+        }
         for at in 0..self.nr_cells {
             let mut low = tree.duplicate().expect("memory");
             let high = low.split_off(cells.span(at, at).first).expect("memory");
@@ -202,8 +226,16 @@ impl<C: TracksGaps> Explored<C> {
             }
             assert!(low.iter().map(flat).eq(below.entries()), "{}", tree.dump());
             assert!(high.iter().map(flat).eq(above.entries()), "{}", tree.dump());
+            let (mut both, mut upper) = (low.clone(), high.clone());
+            both.append(&mut upper).expect("all of it lies above");
+            assert!(upper.is_empty(), "{}", upper.dump());
+            let parts = below.entries().chain(above.entries());
+            assert!(both.iter().map(flat).eq(parts), "{}", both.dump());
+            // Its entries may number one more: one was cut.
+            assert_eq!(both.validate(), Ok(()), "{}", both.dump());
             self.take_up(low);
             self.take_up(high);
+            self.take_up(both);
         }
     }
 }
@@ -225,6 +257,7 @@ fn explore<C: TracksGaps>(nr_cells: usize) -> (usize, usize) {
         for op in &ops {
             explored.try_op((&tree, &cells), *op, write_alone);
             explored.try_op((&tree, &cells), *op, write_shared);
+            explored.try_op((&tree, &cells), *op, write_planned);
         }
         explored.try_whole(&tree, &cells);
     }

@@ -88,7 +88,7 @@ impl<C: TracksGaps> Machine<C> {
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
-        match bytes.byte() % 24 {
+        match bytes.byte() % 25 {
             0..=6 => self.store(bytes.short_range()),
             7 => self.store(bytes.long_range()),
             8 => self.insert(bytes.short_range()),
@@ -108,6 +108,7 @@ impl<C: TracksGaps> Machine<C> {
             20 => self.move_cursor(bytes.byte()),
             21 => self.cut_and_join(bytes.index()),
             22 => self.filter(bytes.byte()),
+            23 => self.plan(bytes.short_range()),
             _ => self.rebuild(bytes.byte()),
         }
     }
@@ -128,6 +129,26 @@ impl<C: TracksGaps> Machine<C> {
         self.alone.store(span, self.value).expect("memory");
         self.beside.store(span, self.value).expect("memory");
         self.naive.store(span.first..=span.last, self.value);
+    }
+
+    /// A store and an erasure that are decided ahead; one of the plans comes to nothing.
+    fn plan(&mut self, span: Span) {
+        drop(self.alone.plan_clear(0..=u64::MAX).expect("memory"));
+        self.alone
+            .plan_store(span)
+            .expect("memory")
+            .commit(self.value);
+        drop(self.beside.plan_clear(span).expect("memory"));
+        self.beside
+            .plan_store(span)
+            .expect("memory")
+            .commit(self.value);
+        self.naive.store(span.first..=span.last, self.value);
+        self.check_structure();
+        let middle = span.first + span.len_less_one() / 2;
+        self.alone.plan_clear(middle).expect("memory").commit();
+        self.beside.plan_clear(middle).expect("memory").commit();
+        self.naive.clear(middle..=middle);
     }
 
     fn clear(&mut self, span: Span) {
@@ -239,7 +260,7 @@ impl<C: TracksGaps> Machine<C> {
 
     /// Cuts the tree in two and puts it together again. The owner only: others share theirs.
     fn cut_and_join(&mut self, at: u64) {
-        let high = self.alone.split_off(at).expect("memory");
+        let mut high = self.alone.split_off(at).expect("memory");
         let (mut below, mut above) = (self.naive.clone(), self.naive.clone());
         below.clear(at..=u64::MAX);
         if let Some(last) = at.checked_sub(1) {
@@ -250,9 +271,8 @@ impl<C: TracksGaps> Machine<C> {
         assert!(high.iter().map(flat).eq(above.entries()), "{at:#x}");
         self.check_structure();
         // An entry that lay across is two by now, in all three.
-        for (span, value) in high {
-            self.alone.store(span, value).expect("memory");
-        }
+        self.alone.append(&mut high).expect("all of it lies above");
+        assert!(high.is_empty());
         for (first, last, value) in above.entries() {
             below.store(first..=last, value);
         }
