@@ -7,7 +7,8 @@
 //! - [`mirror`]: replays events on [`vmaple::Mm`]; all of a run's facts are in its events,
 //!   so a [`trace_file`] replays without the program.
 //! - [`tracer`]: stops a real program at its memory calls and knows nothing of maps.
-//! - [`procfs`]: reads what the kernel tells about a process.
+//! - [`procfs`]: reads what the kernel tells about a process; [`setting`] puts it in the words of
+//!   [`vmaple::MmConfig`].
 //! - [`arch`]: everything that depends on the processor.
 
 pub mod arch;
@@ -18,6 +19,7 @@ pub mod live;
 pub mod mirror;
 pub mod procfs;
 pub mod report;
+pub mod setting;
 pub mod trace_file;
 pub mod tracer;
 

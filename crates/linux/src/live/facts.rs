@@ -16,6 +16,7 @@ use crate::event::{CallRecord, Facts, Faults, FileSize, MappedFileFacts, Range, 
 use crate::procfs::files::FileKind;
 use crate::procfs::process::{Limits, Status};
 use crate::procfs::smaps;
+use crate::setting::{capabilities, limits};
 use crate::tracer::{ObserverError, RawCall, Stopped, Task};
 
 impl Live<'_> {
@@ -294,25 +295,4 @@ fn read_word(task: &Stopped<'_>, at: u64) -> Option<u64> {
     let mut bytes = [0; 8];
     let read = task.read_memory(at, &mut bytes).ok()?;
     (read == bytes.len()).then(|| u64::from_ne_bytes(bytes))
-}
-
-/// Limits as [`vmaple::Mm`] takes them.
-pub(super) fn limits(limits: &Limits) -> vmaple::Limits {
-    vmaple::Limits {
-        as_bytes: limits.address_space.soft,
-        data_bytes: limits.data.soft,
-        stack_bytes: limits.stack.soft,
-        memlock_bytes: limits.memlock.soft,
-    }
-}
-
-/// Capabilities as [`vmaple::Mm`] takes them.
-pub(super) fn capabilities(status: &Status) -> vmaple::Capabilities {
-    let have = status.capabilities;
-    vmaple::Capabilities {
-        ipc_lock: have.ipc_lock(),
-        sys_rawio: have.sys_rawio(),
-        sys_resource: have.sys_resource(),
-        sys_admin: have.sys_admin(),
-    }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use vmaple::{BrkArea, LayoutKind, MmConfig};
+use vmaple::{LayoutKind, MmConfig};
 
 use super::Live;
-use super::facts::{capabilities, limits};
 use crate::event::{Cause, Event, Image, ImageBacking, ImageVma, MappedFileFacts, SpaceId};
 use crate::procfs::maps::{MapsLine, MapsText};
 use crate::procfs::process::{Limits, Personality, Stat, Status};
 use crate::procfs::smaps::{self, MappingFlags};
+use crate::setting::{self, areas, capabilities, limits};
 use crate::tracer::{ObserverError, Stopped, Task};
 
 /// Files first met in this image, by device and inode.
@@ -219,23 +219,13 @@ impl Live<'_> {
         let limits = limits(&Limits::read(tid)?);
         // An unlimited stack makes no difference any more: Linux 6.18 goes on placing downwards.
         let upwards = personality.compat_layout() || machine.legacy_va_layout;
-        let mut config = MmConfig::x86_64();
-        config.page_size = machine.page_size;
-        config.mmap_min_addr = machine.mmap_min_addr;
+        let mut config = setting::of_machine(machine);
         config.layout = if upwards {
             LayoutKind::BottomUp
         } else {
             LayoutKind::TopDown
         };
         config.randomize = machine.randomize_va_space != 0 && !personality.no_randomize();
-        config.stack_guard_gap_pages = machine.stack_guard_gap_pages;
-        config.max_map_count = usize::try_from(machine.max_map_count).unwrap_or(usize::MAX);
-        config.features.anon_vma_name = machine.features.anon_vma_name;
-        config.features.pkeys = machine.features.pkeys;
-        config.features.mseal = machine.features.mseal;
-        config.features.userfaultfd = machine.features.userfaultfd;
-        config.features.ksm = machine.features.ksm;
-        config.features.thp = machine.features.thp;
         config.read_implies_exec = personality.read_implies_exec();
         config.limits = limits;
         config.capabilities = capabilities(&Status::read(tid)?);
@@ -294,23 +284,6 @@ fn probe_page(task: &mut Stopped<'_>, page: u64) -> Option<u64> {
     // Unmapping one's own page cannot fail; if it did, the first comparison would tell.
     let _ = task.inject(munmap, [at, page, 0, 0, 0, 0]);
     Some(at)
-}
-
-/// The marks inside a map right after exec, when the heap is still empty.
-fn areas(stat: &Stat) -> BrkArea {
-    BrkArea {
-        start_brk: stat.start_brk,
-        brk: stat.start_brk,
-        start_stack: stat.start_stack,
-        start_code: stat.start_code,
-        end_code: stat.end_code,
-        start_data: stat.start_data,
-        end_data: stat.end_data,
-        arg_start: stat.arg_start,
-        arg_end: stat.arg_end,
-        env_start: stat.env_start,
-        env_end: stat.env_end,
-    }
 }
 
 /// What the permissions say, for a mapping that smaps does not list: the gate.

@@ -86,6 +86,31 @@ impl MapsFile {
         Ok(())
     }
 
+    /// Reads the lines that begin below `limit`, for the price of those lines.
+    ///
+    /// # Errors
+    /// As [`MapsFile::read`].
+    pub fn read_below(&self, limit: u64, text: &mut MapsText) -> Result<(), Error> {
+        text::read_until(&self.file, self.pid, "maps", &mut text.bytes, |bytes| {
+            let line = bytes.rsplit(|byte| *byte == b'\n').nth(1).unwrap_or(&[]);
+            MapsLine::parse(line).is_ok_and(|line| line.start >= limit)
+        })?;
+        if text.bytes.is_empty() {
+            self.check_alive()?;
+        }
+        let mut below = 0;
+        let mut rest = text.bytes.as_slice();
+        while let Some((line, after)) = text::split_line(rest) {
+            if MapsLine::parse(line).is_ok_and(|line| line.start >= limit) {
+                break;
+            }
+            below = text.bytes.len() - after.len();
+            rest = after;
+        }
+        text.bytes.truncate(below);
+        Ok(())
+    }
+
     /// Tells a really empty address space from one that has ended.
     fn check_alive(&self) -> Result<(), Error> {
         let gone = Error::Gone {

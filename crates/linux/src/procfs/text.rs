@@ -20,6 +20,17 @@ pub(super) fn read_all(
     what: &'static str,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Error> {
+    read_until(file, pid, what, buffer, |_| false)
+}
+
+/// The same, but stops early after a read with which `enough` is there.
+pub(super) fn read_until(
+    file: &File,
+    pid: Pid,
+    what: &'static str,
+    buffer: &mut Vec<u8>,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Result<(), Error> {
     const ROOM: usize = 16 * 1024;
     let mut filled = 0;
     loop {
@@ -31,6 +42,9 @@ pub(super) fn read_all(
             Ok(count) => filled += count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(source) => return Err(Error::of(pid, what, source)),
+        }
+        if enough(&buffer[..filled]) {
+            break;
         }
     }
     buffer.truncate(filled);
