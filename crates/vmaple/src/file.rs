@@ -150,6 +150,12 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
         i64::MAX as u64
     }
 
+    /// The largest size in bytes that its file system can hold: advice to remove what lies beyond
+    /// (MADV_REMOVE) is EFBIG. At most [`MappedFile::max_len`], which is the default.
+    fn max_held(&self) -> u64 {
+        self.max_len()
+    }
+
     /// The present size in bytes, where known: `mlock` beyond the end of file fails.
     fn len_hint(&self) -> Option<u64> {
         None

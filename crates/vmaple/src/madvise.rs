@@ -311,7 +311,7 @@ fn check_punched(vma: &Vma, part: AddrRange, page_shift: u32) -> Result<(), Errn
     if offset > i64::MAX as u64 {
         return Err(Errno::EINVAL);
     }
-    let most = vma.backing.file().map_or(0, |file| file.max_len());
+    let most = vma.backing.file().map_or(0, |file| file.max_held());
     match offset.checked_add(part.len()) {
         Some(end) if end <= most => Ok(()),
         _ => Err(Errno::EFBIG),

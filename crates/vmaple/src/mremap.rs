@@ -104,7 +104,7 @@ impl<E: Environment> Mm<E> {
         if old_end > remap.new_addr && remap.new_addr + remap.new_len > remap.addr {
             return Err(Errno::EINVAL);
         }
-        if self.len() + 2 >= config.max_map_count {
+        if self.len() + 5 >= config.max_map_count {
             return Err(Errno::ENOMEM);
         }
         Ok(())
