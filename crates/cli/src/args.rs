@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use vmaple_judge::{PROFILES, Profile};
 use vmaple_linux::live::Plant;
 
 /// Address spaces, computed in Rust and proved equal to the running kernel's.
@@ -26,7 +27,11 @@ pub(crate) enum Command {
     /// Run a program, mirror its memory calls and compare every map with the kernel's
     #[command(after_help = RUN_EXAMPLES)]
     Run(Run),
-    /// Replay a trace that `vmaple run --record` wrote, without the program
+    /// Make random memory calls on the running kernel and on vmaple, compared after each one
+    #[command(after_help = FUZZ_EXAMPLES)]
+    Fuzz(Fuzz),
+    /// Replay a trace that `vmaple run --record` wrote, without the program, or a script of
+    /// memory calls
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(Replay),
     /// Show the mappings of a process
@@ -49,9 +54,19 @@ Examples:
   vmaple run --html run.html -- python3 -c 'import json'
   vmaple run --record trace.jsonl -- bash -c 'ls | wc -l' && vmaple replay trace.jsonl";
 
+const FUZZ_EXAMPLES: &str = "\
+Examples:
+  vmaple fuzz --ops 200000
+  vmaple fuzz --profile merge --seed 7 --minutes 10
+  vmaple fuzz --plant skip@500
+
+A full run (all profiles, at least 200,000 operations) also fails if a merge, a cut or an error
+that it must come to was never met.";
+
 const REPLAY_EXAMPLES: &str = "\
 Examples:
   vmaple replay trace.jsonl
+  vmaple replay testdata/scripts/arena.script
   vmaple replay --json - trace.jsonl | jq .differences";
 
 const MAPS_EXAMPLES: &str = "\
@@ -170,13 +185,63 @@ pub(crate) struct Run {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// Operations to make; with --minutes alone, as many as there is time for
+    #[arg(long, value_name = "N")]
+    pub(crate) ops: Option<u64>,
+    /// The same seed makes the same operations; without one it is drawn, and shown
+    #[arg(long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+    /// Time after which no new process is started
+    #[arg(long, value_name = "M")]
+    pub(crate) minutes: Option<f64>,
+    /// One profile only: merge, placement, legacy, mremap, fork, limits, unprivileged,
+    /// heap-and-stack, guard-and-seal, system-v or crowded
+    #[arg(long, value_name = "NAME", default_value = "all", value_parser = profiles)]
+    pub(crate) profile: Profiles,
+    /// Where a script of a difference goes
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) save: PathBuf,
+    /// Write the operations of one process, with the kernel's answers, to FILE: a script that is
+    /// judged without a kernel. Needs a profile; --ops are made, 100 by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+    /// Make a mistake on purpose at the Nth operation and see it found: `result@N` takes
+    /// vmaple's result for another one, `skip@N` leaves the operation out of vmaple
+    #[arg(long, value_name = "KIND@N", value_parser = plant)]
+    pub(crate) plant: Option<Plant>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// The profiles of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Profiles(pub(crate) Vec<&'static Profile>);
+
+/// The argument of `--profile`.
+fn profiles(name: &str) -> Result<Profiles, String> {
+    if name == "all" {
+        return Ok(Profiles(PROFILES.iter().collect()));
+    }
+    let names = || {
+        let names: Vec<_> = PROFILES.iter().map(|profile| profile.name).collect();
+        format!("give all or one of {}", names.join(", "))
+    };
+    let profile = Profile::named(name).ok_or_else(names)?;
+    Ok(Profiles(vec![profile]))
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Replay {
+    /// Judge a script by the answers that are recorded in it, not by the running kernel
+    #[arg(long)]
+    pub(crate) offline: bool,
     /// Stop at the first difference
     #[arg(long)]
     pub(crate) fail_fast: bool,
     #[command(flatten)]
     pub(crate) output: Output,
-    /// The trace
+    /// The trace, or the script
     #[arg(value_name = "TRACE")]
     pub(crate) trace: PathBuf,
 }
@@ -276,6 +341,13 @@ mod tests {
             assert!(address(wrong).is_err(), "{wrong}");
         }
         assert!(pid("0").is_err() && pid("-4").is_err() && pid("12") == Ok(12));
+    }
+
+    #[test]
+    fn profiles_are_all_or_one() {
+        assert_eq!(profiles("all").unwrap().0.len(), PROFILES.len());
+        assert_eq!(profiles("merge").unwrap().0[0].name, "merge");
+        assert!(profiles("merges").unwrap_err().contains("heap-and-stack"));
     }
 
     #[test]

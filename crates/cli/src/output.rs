@@ -102,15 +102,20 @@ impl<'a> Json<'a> {
 
     /// Writes to `path`, `-` being standard output.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
-        let mut out: Box<dyn Write> = if path == Path::new("-") {
-            Box::new(io::stdout().lock())
-        } else {
-            Box::new(File::create(path)?)
-        };
-        serde_json::to_writer_pretty(&mut out, self)?;
-        out.write_all(b"\n")?;
-        out.flush()
+        write_json(path, self)
     }
+}
+
+/// Writes one JSON object to `path`, `-` being standard output.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut out: Box<dyn Write> = if path == Path::new("-") {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(path)?)
+    };
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Tells a person on standard error, which is not the program's standard output.

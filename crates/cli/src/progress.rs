@@ -3,6 +3,7 @@
 //! Standard error must be a terminal, and no program may draw on it: a full-screen program
 //! switches the terminal's line mode off, and then nothing is printed.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -35,16 +36,21 @@ impl Progress {
 
     /// Draws the line anew, if it is time.
     pub(crate) fn show(&mut self, report: &Report) {
+        let total = report.total();
+        self.show_line(format_args!(
+            "{} calls, {} VMAs at most, {} comparisons, {} differences",
+            total.calls, total.peak_vmas, total.comparisons, total.differences
+        ));
+    }
+
+    /// The same with other figures.
+    pub(crate) fn show_line(&mut self, figures: fmt::Arguments<'_>) {
         let recent = self.drawn.is_some_and(|drawn| drawn.elapsed() < EVERY);
         if recent || self.started.elapsed() < PATIENCE || !is_line_mode() {
             return;
         }
-        let total = report.total();
         let seconds = self.started.elapsed().as_secs();
-        say(format_args!(
-            "{ERASE}vmaple: {seconds} s, {} calls, {} VMAs at most, {} comparisons, {} differences",
-            total.calls, total.peak_vmas, total.comparisons, total.differences
-        ));
+        say(format_args!("{ERASE}vmaple: {seconds} s, {figures}"));
         self.drawn = Some(Instant::now());
         let _ = io::stderr().flush();
     }

@@ -80,7 +80,7 @@
 //! # How it is known to be right
 //!
 //! Random calls are made on the running kernel and on `Mm`, and results and maps compared after
-//! each (`tests/kernel_judge.rs`); `vmaple run` does the same with real programs.
+//! each (`vmaple fuzz`); `vmaple run` does the same with real programs.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -3,7 +3,7 @@
 //! A range can join its left neighbour (prev), its right one (next), or both. The conditions are
 //! those that the kernel documents for VMAs: equal flags, equal backing, offsets that continue,
 //! equal userfaultfd registration and name, and anonymous pages that can share one reverse
-//! mapping. Checked against a running 6.18 by `tests/kernel_judge.rs`.
+//! mapping. Checked against a running 6.18 by `crates/judge`.
 
 use crate::addr::AddrRange;
 use crate::flags::VmFlags;

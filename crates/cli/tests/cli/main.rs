@@ -3,6 +3,7 @@
 mod behaviour;
 mod drawing;
 mod files_and_rights;
+mod fuzz;
 mod looking;
 mod odd_starts;
 mod own_programs;

@@ -1,7 +1,7 @@
 //! Dependencies between our crates point one way.
 //!
 //! ```text
-//! cli → linux → vmaple → locks → maple-tree → rcu → sync
+//! cli → judge → linux → vmaple → locks → maple-tree → rcu → sync
 //! ```
 //! An arrow may skip crates, never turn back. The oracles (`model`) stand beside: tests of every
 //! crate may use them.
@@ -13,13 +13,14 @@ use crate::workspace::{Workspace, line_of, relative};
 pub(super) const NAME: &str = "arrows";
 
 /// Our crates from the bottom up; each may use those before it.
-const LAYERS: [&str; 7] = [
+const LAYERS: [&str; 8] = [
     "vmaple-sync",
     "vmaple-rcu",
     "maple-tree",
     "vmaple-locks",
     "vmaple",
     "vmaple-linux",
+    "vmaple-judge",
     "vmaple-cli",
 ];
 

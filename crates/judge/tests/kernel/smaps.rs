@@ -1,13 +1,11 @@
 //! The kernel's smaps, smaps_rollup and numa_maps beside the model's, which gets its page figures
 //! out of the kernel's text and everything else from itself.
 
-use super::files::DEV_ZERO;
-use super::op::Op;
-use super::session::Session;
 use std::collections::HashMap;
 use vmaple::{
     MapsEntry, NumaFigures, NumaProvider, PageFigures, PageProvider, SmapsRules, ThpEnabled,
 };
+use vmaple_judge::{ANONYMOUS, CallName, Op, Session, Step, files};
 
 /// Figures by the start of the mapping.
 struct Parsed(HashMap<u64, PageFigures>);
@@ -18,7 +16,7 @@ impl PageProvider for Parsed {
     }
 }
 
-fn text_of(session: &Session, what: &str) -> String {
+fn text_of(session: &Session<'_>, what: &str) -> String {
     std::fs::read_to_string(format!("/proc/{}/{what}", session.pid())).expect(what)
 }
 
@@ -66,12 +64,12 @@ fn parse(smaps: &str) -> Parsed {
 
 /// Compares all three texts. False where the rollup could not be compared: other processes map
 /// the same files all the time, which moves the shares between any two readings.
-pub(crate) fn compare(session: &Session) -> bool {
+pub(crate) fn compare(session: &Session<'_>) -> bool {
     let kernel = text_of(session, "smaps");
-    let rules = SmapsRules::of(&session.mm, enabled("enabled"), enabled("shmem_enabled"));
+    let rules = SmapsRules::of(session.mm(), enabled("enabled"), enabled("shmem_enabled"));
     let mut figures = parse(&kernel);
     let mut ours = String::new();
-    let written = session.mm.write_smaps(rules, &mut figures, &mut ours);
+    let written = session.mm().write_smaps(rules, &mut figures, &mut ours);
     assert!(written.is_ok());
     same(&kernel, &ours, "smaps");
     compare_numa(session);
@@ -98,10 +96,10 @@ fn same(kernel: &str, ours: &str, what: &str) {
 }
 
 /// Sums are exact; shares were cut to kilobytes before they were added up here.
-fn compare_rollup(session: &Session, kernel: &str, figures: &mut Parsed) {
+fn compare_rollup(session: &Session<'_>, kernel: &str, figures: &mut Parsed) {
     let mut ours = String::new();
     session
-        .mm
+        .mm()
         .write_smaps_rollup(figures, &mut ours)
         .expect("all figures are there");
     assert_eq!(kernel.lines().count(), ours.lines().count());
@@ -116,7 +114,7 @@ fn compare_rollup(session: &Session, kernel: &str, figures: &mut Parsed) {
             // Not in smaps, so not given.
             "Pss_Anon" | "Pss_File" | "Pss_Shmem" => {}
             "Pss" | "Pss_Dirty" | "SwapPss" | "Locked" => {
-                let lost = session.mm.len() as u64 * 1024;
+                let lost = session.mm().len() as u64 * 1024;
                 assert!(
                     sum <= expected && expected - sum <= lost,
                     "{theirs} / {line}"
@@ -159,7 +157,7 @@ impl NumaProvider for ParsedNuma {
     }
 }
 
-fn compare_numa(session: &Session) {
+fn compare_numa(session: &Session<'_>) {
     let path = format!("/proc/{}/numa_maps", session.pid());
     let Ok(kernel) = std::fs::read_to_string(path) else {
         return;
@@ -190,26 +188,30 @@ fn compare_numa(session: &Session) {
         all.insert(start, line);
     }
     let mut ours = String::new();
-    let written = session.mm.write_numa_maps(&mut ParsedNuma(all), &mut ours);
+    let written = session
+        .mm()
+        .write_numa_maps(&mut ParsedNuma(all), &mut ours);
     assert!(written.is_ok());
     same(&kernel, &ours, "numa_maps");
 }
 
 /// Mappings of all kinds, large enough for huge pages or not quite, with every advice.
-pub(crate) fn huge_pages(session: &mut Session) {
+pub(crate) fn huge_pages(session: &mut Session<'_>) {
     const HUGE: u64 = 2 << 20;
-    const HUGEPAGE: i32 = 14;
-    const NOHUGEPAGE: i32 = 15;
+    const HUGEPAGE: u64 = 14;
+    const NOHUGEPAGE: u64 = 15;
     let mut addr = 0x2000_0000_0000;
     for file in [
-        None,
-        Some(0),
-        Some(2),
-        Some(4),
-        Some(DEV_ZERO),
-        Some(7),
-        Some(8),
+        "anonymous",
+        "file",
+        "file-ro",
+        "memfd",
+        "zero",
+        "shm",
+        "shm-ro",
     ] {
+        let file = files::NAMES.iter().position(|name| *name == file);
+        let file = file.map_or(ANONYMOUS, |index| index as u64);
         for flags in [0x12, 0x11] {
             for prot in [1, 3, 5] {
                 for (shift, len, offset) in [
@@ -221,33 +223,34 @@ pub(crate) fn huge_pages(session: &mut Session) {
                 ] {
                     let at = addr + shift;
                     addr += 4 * HUGE;
-                    let flags = if file.is_none() { flags | 0x20 } else { flags };
-                    session.step(Op::Mmap {
-                        addr: at,
-                        len,
-                        prot,
-                        flags,
-                        file,
-                        offset,
-                    });
+                    let is_anonymous = file == ANONYMOUS;
+                    let flags = if is_anonymous { flags | 0x20 } else { flags };
+                    make(
+                        session,
+                        CallName::Mmap,
+                        &[at, len, prot, flags, file, offset],
+                    );
                     let advice = if prot == 1 && len == HUGE {
                         NOHUGEPAGE
                     } else {
                         HUGEPAGE
                     };
-                    session.step(Op::Madvise {
-                        addr: at,
-                        len,
-                        advice,
-                    });
+                    make(session, CallName::Madvise, &[at, len, advice]);
                 }
             }
         }
     }
 }
 
+fn make(session: &mut Session<'_>, call: CallName, args: &[u64]) {
+    let op = Op::new(call, args);
+    if let Err(finding) = session.step(&Step::from(op)) {
+        panic!("{op}: {finding}");
+    }
+}
+
 /// Mappings that the kernel would put a huge page into.
-pub(crate) fn nr_eligible(session: &Session) -> usize {
+pub(crate) fn nr_eligible(session: &Session<'_>) -> usize {
     let smaps = text_of(session, "smaps");
     let lines = smaps
         .lines()

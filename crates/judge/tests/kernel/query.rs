@@ -1,11 +1,10 @@
 //! Random PROCMAP_QUERY calls, answered by the kernel and by the model from the same memory.
 #![expect(unsafe_code, reason = "a raw ioctl, and memory shared with the kernel")]
 
-use super::random::Rng;
-use super::session::Session;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use vmaple::{BadAddress, Errno, PROCMAP_QUERY_SIZE, UserMemory};
+use vmaple_judge::{Rng, Session};
 
 const PAGE: usize = 4096;
 /// Pages that can be written; one follows that cannot be touched.
@@ -91,7 +90,7 @@ pub(crate) struct Tally {
 }
 
 /// Asks `count` random questions about the map of `session`.
-pub(crate) fn run(session: &Session, seed: u64, count: u64, tally: &mut Tally) {
+pub(crate) fn run(session: &Session<'_>, seed: u64, count: u64, tally: &mut Tally) {
     let mut rng = Rng::new(seed);
     let maps = File::open(format!("/proc/{}/maps", session.pid())).expect("its maps");
     let mut arena = Arena::new();
@@ -108,7 +107,7 @@ pub(crate) fn run(session: &Session, seed: u64, count: u64, tally: &mut Tally) {
             0 => 0,
             _ => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
         };
-        let model = match session.mm.procmap_query(arg, &mut copy) {
+        let model = match session.mm().procmap_query(arg, &mut copy) {
             Ok(()) => 0,
             Err(errno) => errno.as_raw(),
         };
@@ -142,7 +141,7 @@ fn word_at(bytes: &[u8], arg: u64, base: u64, at: usize) -> u64 {
 }
 
 /// A question somewhere in an arena at `base`; most of them make sense.
-fn question(session: &Session, rng: &mut Rng, base: u64) -> (u64, Vec<u8>) {
+fn question(session: &Session<'_>, rng: &mut Rng, base: u64) -> (u64, Vec<u8>) {
     let end = base + LEN as u64;
     let mut bytes = vec![0; LEN];
     let arg = match rng.below(40) {
@@ -209,16 +208,16 @@ fn buffer(rng: &mut Rng, at: u64, end: u64, usual: u64) -> (u64, u64) {
 }
 
 /// An address near a boundary of the map, or anywhere.
-fn address(session: &Session, rng: &mut Rng) -> u64 {
-    let index = rng.below(session.mm.len() as u64) as usize;
-    let Some(vma) = session.mm.iter().nth(index) else {
+fn address(session: &Session<'_>, rng: &mut Rng) -> u64 {
+    let index = rng.below(session.mm().len() as u64) as usize;
+    let Some(vma) = session.mm().iter().nth(index) else {
         return 0;
     };
     match rng.below(8) {
         0 => vma.start,
         1 => vma.end,
         2 => vma.end - 1,
-        3 => vma.start - 1,
+        3 => vma.start.wrapping_sub(1),
         4 => rng.of(&[0, u64::MAX, 0xffff_ffff_ff60_0000, 0x7fff_ffff_f000]),
         _ => vma.start + rng.below(vma.len()),
     }

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Random memory calls on the running kernel and on vmaple, compared after each one: all profiles,
+# from a fixed seed and from a fresh one. A difference is made small and kept as a script beside
+# the log. --short makes 200,000 operations, the long form NR_OPS (default 10,000,000).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source ci/lib.sh
+
+cargo build --release -p vmaple-cli
+vmaple="$(target_dir)/release/vmaple"
+found="$(target_dir)/fuzz-kernel"
+mkdir -p "$found"
+
+# fuzz OPTIONS…: 125 says that this kernel cannot judge.
+fuzz() {
+  local status=0
+  "$vmaple" fuzz --save "$found" "$@" || status=$?
+  [ $status = 125 ] && skip "no random calls on this machine" && return
+  return $status
+}
+
+if is_short "$@"; then
+  fuzz --seed 2026 --ops 100000
+  fuzz --ops 100000
+else
+  ops=${NR_OPS:-10000000}
+  fuzz --seed 1 --ops $((ops / 2)) --json "$found/fixed.json"
+  fuzz --ops $((ops - ops / 2)) --json "$found/fresh.json"
+fi

@@ -1,0 +1,51 @@
+//! Which operations the executor survives, and the model has an answer to.
+
+use vmaple::{AddrRange, Mm, VmFlags, Vma};
+
+use crate::files::SEGMENT_LEN;
+use crate::op::{CallName, Op};
+
+const PAGE: u64 = 4096;
+/// What is locked at once may not be larger: the kernel takes seconds for it.
+const MOST_LOCKED: u64 = 64 << 20;
+
+/// Whether `op` touches none of the `taboo` ranges, needs no memory by the gigabyte, and is
+/// modelled.
+pub(crate) fn is_harmless(mm: &Mm, taboo: &[AddrRange], op: &Op) -> bool {
+    let clear = |start: u64, len: u64| {
+        let start = start & !(PAGE - 1);
+        let range = AddrRange::new(start, start.saturating_add(len).saturating_add(PAGE));
+        !taboo.iter().any(|taboo| taboo.overlaps(range))
+    };
+    let guarded = |start: u64, len: u64| {
+        let start = start & !(PAGE - 1);
+        let range = AddrRange::new(start, start.saturating_add(len).saturating_add(PAGE));
+        let guarded = |vma: &Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+        mm.overlapping(range).any(guarded)
+    };
+    let [a, b, c, d, e, _] = op.args;
+    match op.call {
+        CallName::Mmap => d & 0x10 == 0 || clear(a, b),
+        // Populating: what guard pages do to it is not in the map.
+        CallName::Madvise if matches!(c, 22 | 23) => clear(a, b) && !guarded(a, b),
+        // MADV_COLLAPSE and memory failure hang on pages.
+        CallName::Madvise => !matches!(c, 25 | 100 | 101) && clear(a, b),
+        CallName::Munmap
+        | CallName::Mprotect
+        | CallName::PkeyMprotect
+        | CallName::RemapFilePages
+        | CallName::Mseal => clear(a, b),
+        CallName::Mlock | CallName::Mlock2 => b <= MOST_LOCKED && !guarded(a, b),
+        CallName::Mlockall => {
+            let all: u64 = mm.iter().map(Vma::len).sum();
+            all <= MOST_LOCKED
+        }
+        // The kernel writes one byte for each page to the scratch page.
+        CallName::Mincore => b <= PAGE * PAGE,
+        CallName::Shmat => clear(a, SEGMENT_LEN),
+        // An access at 0 by a system call fails whatever is mapped there.
+        CallName::Store | CallName::Load => a >= PAGE && clear(a, 1),
+        CallName::Mremap => clear(a, b) && (d & 2 == 0 || clear(e, c)),
+        _ => true,
+    }
+}

@@ -1,0 +1,35 @@
+//! Staying on one processor.
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// While this lives, the thread stays where it was, and so do processes that it starts.
+#[derive(Debug)]
+pub(crate) struct OneProcessor {
+    /// What was permitted before; none where nothing could be changed.
+    before: Option<CpuSet>,
+}
+
+impl OneProcessor {
+    /// Stays; where the kernel refuses, nothing changes but speed.
+    pub(crate) fn stay() -> OneProcessor {
+        let this = Pid::from_raw(0);
+        let before = sched_getaffinity(this).ok();
+        let mut here = CpuSet::new();
+        let pinned = sched_getcpu()
+            .and_then(|cpu| here.set(cpu))
+            .and_then(|()| sched_setaffinity(this, &here));
+        OneProcessor {
+            before: before.filter(|_| pinned.is_ok()),
+        }
+    }
+}
+
+impl Drop for OneProcessor {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // A thread that stays where it is, is no fault.
+            let _ = sched_setaffinity(Pid::from_raw(0), before);
+        }
+    }
+}
