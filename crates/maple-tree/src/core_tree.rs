@@ -8,14 +8,12 @@
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::{AllocError, StoreError, WriteError};
-use crate::link::{Kind, NodeRef, Root};
-use crate::node::Node;
+use crate::link::Root;
 use crate::nodes::Nodes;
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::write::Writer;
 use core::ptr::{self, NonNull};
-use vmaple_sync::atomic::Ordering;
 
 /// A root and its nodes. Who may read and write is the owner's matter.
 #[derive(Debug)]
@@ -105,84 +103,6 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
     }
 }
 
-/// Copies a subtree; recurses once per level.
-fn copy_subtree<E: Entry, C: Config>(
-    from: NodeRef<'_, C>,
-    nodes: &mut Nodes<E, C>,
-) -> Result<*mut (), AllocError> {
-    nodes.reserve_logs(from.level())?;
-    let to = match from.kind() {
-        Kind::Leaf(leaf) => {
-            let mut to = nodes.make::<C::Leaf>(0)?;
-            to.pivots_mut().copy_from_slice(leaf.pivots());
-            nodes.keep_fresh();
-            for (old, new) in leaf.slots().iter().zip(to.slots()) {
-                // Relaxed: the copied tree is not written meanwhile.
-                if let Some(raw) = NonNull::new(old.load(Ordering::Relaxed)) {
-                    // SAFETY: The copied tree owns the entry.
-                    match unsafe { E::try_duplicate(raw) } {
-                        // Relaxed: nobody sees the copy yet.
-                        Ok(entry) => new.store(entry.into_raw().as_ptr(), Ordering::Relaxed),
-                        Err(error) => {
-                            free_copy(&to.as_word(), 0, nodes);
-                            return Err(error);
-                        }
-                    }
-                }
-            }
-            to.as_word()
-        }
-        Kind::Branch(branch) => {
-            let mut to = nodes.make::<C::Branch>(from.level())?;
-            to.pivots_mut().copy_from_slice(branch.pivots());
-            nodes.keep_fresh();
-            for (old, new) in branch.node.gaps().iter().zip(to.gaps()) {
-                // Relaxed: as above.
-                new.store(old.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-            for (slot, new) in to.slots().iter().enumerate() {
-                // Relaxed: as above.
-                if branch.node.slots()[slot].load(Ordering::Relaxed).is_null() {
-                    break;
-                }
-                match copy_subtree(branch.child(slot), nodes) {
-                    // Relaxed: as above.
-                    Ok(child) => new.store(child, Ordering::Relaxed),
-                    Err(error) => {
-                        free_copy(&to.as_word(), from.level(), nodes);
-                        return Err(error);
-                    }
-                }
-            }
-            to.as_word()
-        }
-    };
-    Ok(to)
-}
-
-/// Frees a subtree that was copied in part.
-fn free_copy<E: Entry, C: Config>(copy: &*mut (), level: usize, nodes: &mut Nodes<E, C>) {
-    if let Some(top) = NonNull::new(*copy)
-        && !cfg!(planted = "copy_half_leaked")
-    {
-        // SAFETY: Made by `copy_subtree`, which has not given it to anybody; unused slots are null.
-        unsafe { nodes.free_subtree(top, level) };
-    }
-}
-
-impl<E: Entry, C: Config> CoreTree<E, C> {
-    /// A copy of what `reader` sees, each entry duplicated. The copied tree must not be written
-    /// meanwhile.
-    pub(crate) fn copy_of(reader: Reader<'_, E, C>) -> Result<Self, AllocError> {
-        let mut copy = Self::new();
-        if let Some(top) = reader.top() {
-            let word = copy_subtree(top, &mut copy.nodes)?;
-            copy.root.publish(word, top.level() + 1);
-        }
-        Ok(copy)
-    }
-}
-
 impl<E: Entry, C: Config> Drop for CoreTree<E, C> {
     fn drop(&mut self) {
         // SAFETY: `&mut self`: no reader has a borrow left, and the retired log is ours.
@@ -190,7 +110,10 @@ impl<E: Entry, C: Config> Drop for CoreTree<E, C> {
         // SAFETY: As above; the nodes are freed after this last look.
         let top = unsafe { self.root.load::<C>() }.map(|top| (top.as_ptr(), top.level()));
         self.root.publish(ptr::null_mut(), 0);
-        if let Some((top, level)) = top {
+        let is_all_memory = !core::mem::needs_drop::<E>() && self.nodes.are_all_in_blocks();
+        if let Some((top, level)) = top
+            && !is_all_memory
+        {
             // SAFETY: The tree owned them, and the root does not reach them any more.
             unsafe { self.nodes.free_subtree(top, level) };
         }

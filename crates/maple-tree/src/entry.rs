@@ -23,7 +23,12 @@ use core::ptr::NonNull;
 /// 1. `from_raw(into_raw(e))` is `e`, and each word is turned back at most once.
 /// 2. `borrow` and `try_duplicate` leave the word's owner in place, and may run on several
 ///    threads at once if the type is `Sync`.
+/// 3. If `IS_PLAIN`, then a word may be turned back as often as there are copies of it.
 pub unsafe trait Entry: Sized {
+    /// Whether a copy of the word is a second owner by itself, as with integers and references.
+    /// Whole nodes are then copied as they are.
+    const IS_PLAIN: bool = false;
+
     /// What a reader gets: a reference or a copy, bounded by its read section.
     type Ref<'g>: Copy
     where
@@ -165,8 +170,10 @@ unsafe impl<T> Entry for Arc<T> {
     }
 }
 
-// SAFETY: 1: the word is the reference. 2: references are copied.
+// SAFETY: 1: the word is the reference. 2 and 3: references are copied.
 unsafe impl<T> Entry for &'static T {
+    const IS_PLAIN: bool = true;
+
     type Ref<'g> = &'static T;
 
     fn into_raw(self) -> NonNull<()> {
@@ -238,8 +245,11 @@ unsafe impl<T: Clone> Entry for Box<T> {
 
 macro_rules! integer_entry {
     ($($int:ty: $to_word:expr, $from_word:expr;)*) => {$(
-        // SAFETY: 1: the word is the integer, invertibly and never zero. 2: integers are copied.
+        // SAFETY: 1: the word is the integer, invertibly and never zero. 2 and 3: integers are
+        // copied.
         unsafe impl Entry for $int {
+            const IS_PLAIN: bool = true;
+
             type Ref<'g> = $int;
 
             #[inline]

@@ -223,6 +223,7 @@ impl<E: Entry, C: Config, B: Backend> TreeWriter<E, C, B> {
     /// assert_eq!(writer.reader().get(5), Some(1));
     /// # }
     /// ```
+    #[expect(clippy::result_large_err, reason = "the tree itself comes back")]
     pub fn try_from_tree(tree: MapleTree<E, C>) -> Result<Self, MapleTree<E, C>> {
         let mut core = tree.into_core();
         match Joint::try_new(Trunk::new(&mut core)) {

@@ -9,9 +9,10 @@
 //! # Safety
 //!
 //! A node is owned by the tree that reaches it, by the fresh log, by the retired log, or by the
-//! pool: by one of them at a time.
+//! pool: by one of them at a time. Its memory is its own, or part of a block.
 #![expect(unsafe_code, reason = "allocates and frees nodes and entries")]
 
+use crate::blocks::{Blocks, Carver};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -137,6 +138,10 @@ pub(crate) struct Stock {
 pub(crate) struct Nodes<E: Entry, C: Config> {
     leaves: Pool,
     branches: Pool,
+    /// Memory of nodes that were made in one go.
+    blocks: Blocks,
+    /// How many nodes in use have memory of their own.
+    nr_single: usize,
     /// Nodes built by the current write, with their levels.
     fresh: Vec<(NonNull<()>, u8)>,
     /// What writes displaced and nobody has freed yet, the current one's last.
@@ -153,6 +158,8 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         Self {
             leaves: Pool::new(),
             branches: Pool::new(),
+            blocks: Blocks::new(),
+            nr_single: 0,
             fresh: Vec::new(),
             retired: Vec::new(),
             retired_before: 0,
@@ -223,15 +230,9 @@ impl<E: Entry, C: Config> Nodes<E, C> {
     /// An empty node of `level`, logged as fresh.
     #[inline]
     pub(crate) fn make<N: Node>(&mut self, level: usize) -> Result<Fresh<N>, AllocError> {
-        debug_assert_eq!(N::IS_LEAF, level == 0);
-        let memory = match self.pool::<N>().take() {
-            Some(memory) => memory,
-            None => allocate::<N>()?,
-        }
-        .cast::<N>();
+        let memory = self.take::<N>(level)?;
         // SAFETY: Owned memory with the layout of `N`.
         unsafe { memory.write(N::empty()) };
-        self.fresh.push((memory.cast(), level as u8));
         Ok(Fresh(memory))
     }
 
@@ -242,16 +243,33 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         from: &N,
         level: usize,
     ) -> Result<Fresh<N>, AllocError> {
+        let memory = self.take::<N>(level)?;
+        // SAFETY: Owned memory with the layout of `N`.
+        unsafe { memory.write(from.copy()) };
+        Ok(Fresh(memory))
+    }
+
+    /// Memory for a node of `level`, which the caller initializes, logged as fresh.
+    #[inline]
+    fn take<N: Node>(&mut self, level: usize) -> Result<NonNull<N>, AllocError> {
         debug_assert_eq!(N::IS_LEAF, level == 0);
         let memory = match self.pool::<N>().take() {
             Some(memory) => memory,
             None => allocate::<N>()?,
-        }
-        .cast::<N>();
-        // SAFETY: Owned memory with the layout of `N`.
-        unsafe { memory.write(from.copy()) };
+        };
+        self.nr_single += 1;
         self.fresh.push((memory.cast(), level as u8));
-        Ok(Fresh(memory))
+        Ok(memory.cast())
+    }
+
+    /// Begins to make nodes of `nr_bytes` in all, in memory that they share.
+    pub(crate) fn carve(&mut self, nr_bytes: usize) -> Carver<'_> {
+        self.blocks.carve(nr_bytes)
+    }
+
+    /// Whether every node in use is in a block, so that all memory goes with the blocks.
+    pub(crate) fn are_all_in_blocks(&self) -> bool {
+        self.nr_single == 0
     }
 
     /// Logs a node that the current write replaces, and what dies with it.
@@ -425,10 +443,35 @@ impl<E: Entry, C: Config> Nodes<E, C> {
     unsafe fn free_node(&mut self, node: NonNull<()>, level: usize) {
         if level == 0 {
             // SAFETY: By the contract above; level 0 is a leaf.
-            unsafe { release(node.cast::<C::Leaf>(), &mut self.leaves) };
+            unsafe { self.release(node.cast::<C::Leaf>()) };
         } else {
             // SAFETY: By the contract above; a higher level is a branch.
-            unsafe { release(node.cast::<C::Branch>(), &mut self.branches) };
+            unsafe { self.release(node.cast::<C::Branch>()) };
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The caller owns the node, and nobody sees it.
+    #[inline]
+    unsafe fn release<N: Node>(&mut self, node: NonNull<N>) {
+        // SAFETY: By the contract above.
+        unsafe { node.drop_in_place() };
+        let memory = node.cast::<u8>();
+        // SAFETY: The memory of a node just dropped.
+        unsafe { strict::poison(memory.as_ptr(), size_of::<N>()) };
+        // SAFETY: As above.
+        if unsafe { self.blocks.give_back(node.cast()) } {
+            return;
+        }
+        self.nr_single -= 1;
+        let pool = self.pool::<N>();
+        if pool.len < POOL_LIMIT {
+            // SAFETY: Memory of this pool's kind, by the contract above.
+            unsafe { pool.put(memory) };
+        } else {
+            // SAFETY: Not in a block: allocated by `allocate` with this layout.
+            unsafe { dealloc(memory.as_ptr(), Layout::new::<N>()) };
         }
     }
 }
@@ -473,25 +516,6 @@ fn allocate<N: Node>() -> Result<NonNull<u8>, AllocError> {
     NonNull::new(unsafe { alloc(Layout::new::<N>()) }).ok_or(AllocError)
 }
 
-/// # Safety
-///
-/// The caller owns the node, nobody sees it, and it belongs to this pool's kind.
-#[inline]
-unsafe fn release<N: Node>(node: NonNull<N>, pool: &mut Pool) {
-    // SAFETY: By the contract above.
-    unsafe { node.drop_in_place() };
-    let memory = node.cast::<u8>();
-    // SAFETY: The memory of a node just dropped.
-    unsafe { strict::poison(memory.as_ptr(), size_of::<N>()) };
-    if pool.len < POOL_LIMIT {
-        // SAFETY: By the contract above.
-        unsafe { pool.put(memory) };
-    } else {
-        // SAFETY: Allocated by `allocate` with this layout.
-        unsafe { dealloc(memory.as_ptr(), Layout::new::<N>()) };
-    }
-}
-
 /// Drops the entries in slots `from..to` of a leaf.
 ///
 /// # Safety
@@ -503,6 +527,9 @@ unsafe fn drop_entries<E: Entry, C: Config>(
     to: usize,
     spared: *mut (),
 ) {
+    if !core::mem::needs_drop::<E>() {
+        return;
+    }
     // SAFETY: By the contract above; level 0 is a leaf.
     let slots = unsafe { NodeRef::<C>::new(leaf, 0) }.slots();
     for slot in slots.iter().take(to).skip(from) {

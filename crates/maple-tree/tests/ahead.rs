@@ -3,7 +3,7 @@
 
 mod failing;
 
-use failing::with_failures;
+use failing::{bytes_held, with_failures};
 use maple_tree::{
     Config, Fan, Gaps, MapleTree, Room, SharedMapleTree, Span, StorePlan, Tracked, TracksGaps,
     TreeWriter, WritableTree, WriteError,
@@ -216,7 +216,9 @@ fn plans_do_what_the_writes_do() {
 #[test]
 fn a_plan_that_fails_or_is_dropped_changes_nothing() {
     let mut nr_failed = 0;
+    let held_before = bytes_held();
     for nr_allowed in 0.. {
+        assert_eq!(bytes_held(), held_before, "leaked before {nr_allowed}");
         let mut tree: MapleTree<Box<u64>, Fan<Tracked, 3, 3>> = MapleTree::new();
         tree.store(0..=999, Box::new(7)).expect("memory");
         let planned = with_failures(nr_allowed, || tree.plan_store(100..=199).map(drop));

@@ -1,4 +1,4 @@
-//! An allocator that fails the k-th call of a thread.
+//! An allocator that fails the k-th call of a thread, and counts what a thread holds.
 //!
 //! # Safety
 //!
@@ -11,6 +11,8 @@ use std::cell::Cell;
 thread_local! {
     /// Allocations of this thread until one fails; negative: never.
     static UNTIL_FAILURE: Cell<i64> = const { Cell::new(-1) };
+    /// Bytes that this thread has allocated, less those that it has freed.
+    static HELD: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Failing;
@@ -25,14 +27,21 @@ unsafe impl GlobalAlloc for Failing {
         if left > 0 {
             UNTIL_FAILURE.with(|until| until.set(left - 1));
         }
+        hold(layout.size() as i64);
         // SAFETY: The caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        hold(-(layout.size() as i64));
         // SAFETY: The caller's promise.
         unsafe { System.dealloc(memory, layout) };
     }
+}
+
+fn hold(nr_bytes: i64) {
+    // A thread that ends may have dropped the counter already.
+    let _ = HELD.try_with(|held| held.set(held.get() + nr_bytes));
 }
 
 #[global_allocator]
@@ -44,4 +53,9 @@ pub(crate) fn with_failures<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> R {
     let result = work();
     UNTIL_FAILURE.with(|until| until.set(-1));
     result
+}
+
+/// Bytes that this thread holds.
+pub(crate) fn bytes_held() -> i64 {
+    HELD.with(Cell::get)
 }
