@@ -190,7 +190,11 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         *self = Self::new();
     }
 
-    /// A copy with the same structure, in one pass; every entry is duplicated.
+    /// A copy with the same structure, in one pass; every entry is duplicated. O(n).
+    ///
+    /// The copy takes its memory in blocks of up to 64 KiB. A write to the copy that displaces a
+    /// node gives that node's memory back together with the rest of its block: when the last node
+    /// of the block is displaced, or with the tree.
     ///
     /// # Errors
     ///
