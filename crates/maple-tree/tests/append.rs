@@ -3,7 +3,7 @@
 
 mod failing;
 
-use failing::with_failures;
+use failing::{bytes_held, with_failures};
 use maple_tree::{
     Config, Fan, Gaps, MapleTree, NoGaps, Span, StoreError, Tracked, TracksGaps, WriteError,
 };
@@ -142,7 +142,9 @@ fn what_is_not_above_is_refused() {
 fn a_push_without_memory_changes_nothing() {
     let entry = Arc::new(());
     let mut nr_failed = 0;
+    let held_before = bytes_held();
     for nr_allowed in 0..40 {
+        assert_eq!(bytes_held(), held_before, "leaked before {nr_allowed}");
         let mut tree: MapleTree<Arc<()>, Fan<Tracked, 3, 3>> = MapleTree::new();
         let mut appender = tree.appender();
         let mut nr_pushed = 0;
