@@ -49,9 +49,12 @@ static ALLOCATOR: Failing = Failing;
 
 /// Runs `work` while every allocation after the first `nr_allowed` of this thread fails.
 pub(crate) fn with_failures<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> R {
+    let held_before = bytes_held();
     UNTIL_FAILURE.with(|until| until.set(nr_allowed));
     let result = work();
     UNTIL_FAILURE.with(|until| until.set(-1));
+    let is_kept = nr_allowed > 0 || bytes_held() <= held_before;
+    assert!(is_kept, "an allocation came through");
     result
 }
 
