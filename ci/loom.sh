@@ -9,5 +9,6 @@ source ci/lib.sh
 if is_short "$@"; then
   export LOOM_MAX_PREEMPTIONS=2
 fi
-CARGO_TARGET_DIR="$(target_dir)/loom" RUSTFLAGS="--cfg loom" \
-  cargo test --release -p vmaple-rcu -p maple-tree --test 'loom*'
+export CARGO_TARGET_DIR="$(target_dir)/loom" RUSTFLAGS="--cfg loom"
+cargo test --release -p vmaple-rcu -p maple-tree -p vmaple-locks --test 'loom*'
+cargo test --release -p vmaple-locks --lib checks

@@ -4,7 +4,8 @@
 # model checker; names as arguments take those.
 #
 # A line of a list is a name, what it is, and last the tests that are to catch it, separated by
-# commas: a test binary of the list's own crate, or CRATE/BINARY. The bug is compiled into the
+# commas: a test binary of the list's own crate, or CRATE/BINARY; `lib` for the tests inside the
+# library, `checks::NAME` for one of those that loom runs. The bug is compiled into the
 # crates of this workspace only, so that what they depend on is built once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,6 +26,10 @@ wrapper() {
 # `cargo test` does.
 run_test() {
   local flags=() options=(-p "$2" --test "$3" --no-fail-fast)
+  case $3 in
+    lib) options=(-p "$2" --lib) ;;
+    checks*) options=(-p "$2" --lib "$3") ;;
+  esac
   case $1 in
     loom) flags=(RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2); options+=(--release) ;;
     shuttle) flags=(RUSTFLAGS="--cfg shuttle" NR_SCHEDULES=1000); options+=(--release) ;;
@@ -35,7 +40,10 @@ run_test() {
 # plant NAME CRATE TEST: runs the test binary with the bug in it; succeeds if the test fails.
 plant() {
   local log="$folder/logs/$1.$3" checker=plain
-  case $3 in loom | shuttle) checker=$3 ;; esac
+  case $3 in
+    loom | shuttle) checker=$3 ;;
+    checks*) checker=loom ;;
+  esac
   if RUSTC_WORKSPACE_WRAPPER=$(wrapper "$1") run_test $checker "$2" "$3" >"$log" 2>&1; then
     printf 'SURVIVED  %s (%s)\n' "$1" "$3"
     return 1
@@ -44,8 +52,9 @@ plant() {
     printf 'NOT BUILT %s: see %s\n' "$1" "$log"
     return 1
   fi
-  printf 'caught    %-20s by %s: %s\n' "$1" "$3" \
-    "$({ grep -oE "^thread '[^']+'|\(signal: [^)]*\)" "$log" || true; } | sort -u | tr '\n' ' ')"
+  printf 'caught    %-24s by %s: %s\n' "$1" "$3" \
+    "$({ grep -oE "^thread '[^']+'|^test [^ ]+ \.\.\. FAILED|\(signal: [^)]*\)" "$log" || true; } |
+      sed "s/^test \(.*\) \.\.\. FAILED/thread '\1'/" | sort -u | tr '\n' ' ')"
 }
 
 nr_taken=0
@@ -58,7 +67,7 @@ for list in crates/*/planted.txt; do
     case ${1:-} in
       '') ;;
       --short)
-        case $tests in *loom* | *shuttle*) continue ;; esac
+        case $tests in *loom* | *shuttle* | *checks*) continue ;; esac
         [ $nr_taken -lt 3 ] || continue
         ;;
       *) [[ " $* " == *" $name "* ]] || continue ;;

@@ -5,7 +5,7 @@ use crate::options::Plan;
 use crate::results::Results;
 use crate::rows::{self, Form};
 use crate::variants::{Programs, Target};
-use crate::{maps, peers, reclaim, vma};
+use crate::{locks, maps, peers, reclaim, vma};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -24,6 +24,9 @@ pub(crate) fn measure_here(side: &str, row: &str, is_short: bool) -> Option<Vec<
     }
     if row.starts_with("rcu:") {
         return Some(vec![reclaim::run(side, row, is_short)?]);
+    }
+    if row.starts_with("locks:") {
+        return Some(vec![locks::run(side, row, is_short)?]);
     }
     if row.starts_with("vma:") {
         return Some(vec![vma::run(side, row, is_short)?]);
@@ -89,6 +92,7 @@ fn measure_peers(plan: &Plan, programs: &Programs, results: &mut Results) {
     let rows = peers::rows(plan.is_short)
         .into_iter()
         .chain(reclaim::rows())
+        .chain(locks::rows())
         .chain(vma::rows(plan.is_short))
         .chain(maps::rows(plan.is_short));
     for (row, sides) in rows {

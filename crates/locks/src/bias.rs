@@ -69,14 +69,14 @@ impl Bias {
         // Release: pairs with the Acquire in `is_biased`: this reader has seen the last writer's
         // stores, and passes them on. The store cannot hide a mark: marks are changed by writers
         // that have waited for this reader, or set by readers alike.
-        // Witness: `tests/loom.rs::bias_passes_on_what_was_written`.
+        // Witness: `checks::bias_passes_on_what_was_written`.
         self.0.store(next, Ordering::Release);
     }
 
     #[inline]
     pub(crate) fn is_biased(&self) -> bool {
         // Acquire: pairs with the Release in `note_read`.
-        // Witness: `tests/loom.rs::bias_passes_on_what_was_written`.
+        // Witness: `checks::bias_passes_on_what_was_written`.
         self.0.load(Ordering::Acquire) == BIASED
     }
 

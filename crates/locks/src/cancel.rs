@@ -88,7 +88,7 @@ impl<W: Wait> Cancel<W> {
             // SAFETY: Listed, hence alive while the list is locked.
             let word = unsafe { sleeper.0.as_ref() };
             // Release: pairs with the Acquire in `wait_until`: who sees the new count sees the
-            // flag. Witness: `tests/loom.rs::a_cancelled_writer_leaves_no_flag`.
+            // flag. Witness: `checks::a_cancelled_writer_leaves_no_flag`.
             word.fetch_add(1, Ordering::Release);
             W::wake_all(word);
         });
@@ -143,7 +143,7 @@ pub(crate) fn wait_until<W: Wait>(
     let mut sleep = |is_cancelled: &dyn Fn() -> bool| loop {
         // Acquire: pairs with the Release of whoever raises the count; what it made true before is
         // seen below, so that no wake-up is lost.
-        // Witness: `tests/loom.rs::no_wake_up_is_lost`.
+        // Witness: `checks::no_wake_up_is_lost`.
         let seen = event.load(Ordering::Acquire);
         if is_done() {
             return Ok(());
@@ -169,7 +169,7 @@ pub(crate) fn wait_until<W: Wait>(
 /// Tells a sleeping writer that something has changed.
 pub(crate) fn raise<W: Wait>(event: &AtomicU32) {
     // Release: pairs with the Acquire in `wait_until`: the change made before is seen by whoever
-    // sees the new count. Witness: `tests/loom.rs::no_wake_up_is_lost`.
+    // sees the new count. Witness: `checks::no_wake_up_is_lost`.
     event.fetch_add(1, Ordering::Release);
     if !cfg!(planted = "no_wake_up") {
         W::wake_all(event);

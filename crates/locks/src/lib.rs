@@ -69,6 +69,8 @@ extern crate std;
 #[cfg(feature = "std")]
 mod bias;
 mod cancel;
+#[cfg(all(test, loom))]
+mod checks;
 mod env;
 mod events;
 pub mod level;

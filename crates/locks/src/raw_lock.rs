@@ -90,7 +90,7 @@ impl<W: Wait> RawLock<W> {
         let mut now = self.state.load(Ordering::Relaxed);
         while let Some(next) = mode.enter(now) {
             // Acquire: pairs with the Release in `unlock`.
-            // Witness: `tests/loom.rs::mmap_lock_excludes`. Relaxed: a failure only looks again.
+            // Witness: `checks::mmap_lock_excludes`. Relaxed: a failure only looks again.
             match self
                 .state
                 .compare_exchange_weak(now, next, Ordering::Acquire, Ordering::Relaxed)
@@ -137,7 +137,7 @@ impl<W: Wait> RawLock<W> {
             is_left: false,
         };
         // Acquire: pairs with the Release in `grant`: the lock's last holders are done.
-        // Witness: `tests/loom.rs::mmap_lock_excludes`.
+        // Witness: `checks::mmap_lock_excludes`.
         let outcome = wait_until(&node.item.event, cancel, || {
             node.item.is_granted.load(Ordering::Acquire)
         });
@@ -157,7 +157,7 @@ impl<W: Wait> RawLock<W> {
                 None if now & QUEUED != 0 => return false,
                 None => (now | QUEUED, false),
             };
-            // Acquire: as in `try_lock`. Witness: `tests/loom.rs::mmap_lock_excludes`.
+            // Acquire: as in `try_lock`. Witness: `checks::mmap_lock_excludes`.
             match self
                 .state
                 .compare_exchange(now, next, Ordering::Acquire, Ordering::Relaxed)
@@ -172,7 +172,7 @@ impl<W: Wait> RawLock<W> {
     #[inline]
     pub(crate) fn unlock(&self, mode: Mode) {
         // Release, here and below: pairs with the Acquire in `try_lock` and `grant`; who gets the
-        // lock next sees what this holder did. Witness: `tests/loom.rs::mmap_lock_excludes`.
+        // lock next sees what this holder did. Witness: `checks::mmap_lock_excludes`.
         let order = if cfg!(planted = "unlock_relaxed") {
             Ordering::Relaxed
         } else {
@@ -195,7 +195,7 @@ impl<W: Wait> RawLock<W> {
     fn hand_over(&self, mode: Mode) {
         let mut line = self.line.lock();
         if mode == Mode::Write {
-            // Release: as in `unlock`. Witness: `tests/loom.rs::mmap_lock_hands_over`.
+            // Release: as in `unlock`. Witness: `checks::mmap_lock_hands_over`.
             self.state.fetch_and(!WRITER, Ordering::Release);
         }
         self.grant(&mut line);
@@ -203,7 +203,7 @@ impl<W: Wait> RawLock<W> {
 
     /// Turns the writer's hold into a reader's; readers who stand first in line join it.
     pub(crate) fn downgrade(&self) {
-        // Release: as in `unlock`. Witness: `tests/loom.rs::downgrade_publishes`. Relaxed: a
+        // Release: as in `unlock`. Witness: `checks::downgrade_publishes`. Relaxed: a
         // failure changes nothing.
         let is_alone = self
             .state
@@ -212,7 +212,7 @@ impl<W: Wait> RawLock<W> {
         if !is_alone {
             let mut line = self.line.lock();
             // Release: as above; WRITER | QUEUED becomes QUEUED | 1 in one step, lest it look free.
-            // Witness: `tests/loom.rs::downgrade_publishes`.
+            // Witness: `checks::downgrade_publishes`.
             self.state.fetch_xor(WRITER | 1, Ordering::Release);
             self.grant(&mut line);
         }
@@ -222,7 +222,7 @@ impl<W: Wait> RawLock<W> {
     fn grant(&self, line: &mut List<Waiting>) {
         loop {
             // Acquire: pairs with the Release in `unlock`: the readers who have left are done.
-            // Witness: `tests/loom.rs::mmap_lock_hands_over`.
+            // Witness: `checks::mmap_lock_hands_over`.
             let now = self.state.load(Ordering::Acquire);
             let gain = match line.front().map(|first| first.mode) {
                 None => break,
@@ -235,7 +235,7 @@ impl<W: Wait> RawLock<W> {
             self.state.fetch_add(gain, Ordering::Relaxed);
             line.pop_front(|first| {
                 // Release: pairs with the Acquire in `lock_slowly`.
-                // Witness: `tests/loom.rs::mmap_lock_hands_over`.
+                // Witness: `checks::mmap_lock_hands_over`.
                 first.is_granted.store(true, Ordering::Release);
                 raise::<W>(&first.event);
             });

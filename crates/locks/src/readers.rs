@@ -230,8 +230,13 @@ impl<V, E: Environment> VmaReaders<V, E> {
         ) -> Option<(Span, &'g VmaSlot<V>)>,
         is_wanted: impl Fn(Span, Span) -> bool,
     ) -> Found<'l, V, E> {
+        let mut kept = None;
         loop {
-            let (seen, locked) = {
+            let (seen, locked) = if let Some((seen, slot)) = kept
+                && cfg!(planted = "retry_without_walk")
+            {
+                (seen, self.try_lock(slot))
+            } else {
                 let section = self.index.enter();
                 let Some((seen, slot)) = walk(self.index.read(&section)) else {
                     drop(section);
@@ -240,6 +245,9 @@ impl<V, E: Environment> VmaReaders<V, E> {
                         None => continue,
                     }
                 };
+                if cfg!(planted = "retry_without_walk") {
+                    kept = Some((seen, self.keep(slot)));
+                }
                 (seen, self.try_lock(slot))
             };
             match locked {
@@ -270,8 +278,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
         vma: VmaRef<'_, V>,
     ) -> Result<VmaRead<'l, V, E>, TooManyReaders> {
         assert!(tree.is_read_by(self), "the slab would not be kept");
-        // SAFETY: It is in the slab that `shared` keeps during 'l.
-        let slot: &'l VmaSlot<V> = unsafe { Handle::of(vma.slot()).slot() };
+        let slot = self.keep(vma.slot());
         match slot.lock.start_read_locked::<E::Readers, E::Wait>() {
             // SAFETY: Just locked; the slab is kept during 'l.
             Ok(hold) => Ok(unsafe { VmaRead::new(slot, hold) }),
@@ -279,10 +286,16 @@ impl<V, E: Environment> VmaReaders<V, E> {
         }
     }
 
+    /// A slot of this tree's slab, for longer than a read section: slots are type-stable.
+    #[inline]
+    fn keep<'l>(&'l self, slot: &VmaSlot<V>) -> &'l VmaSlot<V> {
+        // SAFETY: It is in the slab that `shared` keeps during 'l.
+        unsafe { Handle::of(slot).slot() }
+    }
+
     #[inline]
     fn try_lock<'l>(&'l self, slot: &VmaSlot<V>) -> Result<Locked<'l, V, E>, Refusal> {
-        // SAFETY: It is in the slab that `shared` keeps during 'l.
-        let slot: &'l VmaSlot<V> = unsafe { Handle::of(slot).slot() };
+        let slot = self.keep(slot);
         let id = self.shared.id();
         let hold = slot
             .lock

@@ -81,7 +81,7 @@ impl Refcnt {
             if now == 0 {
                 return Get::Detached;
             }
-            if now >= LIMIT {
+            if now >= LIMIT + u32::from(cfg!(planted = "limit_ignored")) {
                 return if now == LIMIT {
                     Get::AtLimit
                 } else {
@@ -90,7 +90,7 @@ impl Refcnt {
             }
             // Acquire: pairs with the Release in `attach` (what the VMA is was written before) and
             // with the one in `admit_readers` (so was the writer's sequence number).
-            // Witness: `tests/loom.rs::attach_then_read`, `writer_excludes_readers`.
+            // Witness: `checks::attach_then_read`, `writer_excludes_readers`.
             let order = if cfg!(planted = "get_relaxed") {
                 Ordering::Relaxed
             } else {
@@ -111,7 +111,7 @@ impl Refcnt {
     #[inline]
     pub(crate) fn put(&self) -> Put {
         // Release: pairs with the Acquire in `is_alone` and `drop_attachment`: what this reader
-        // read, it read before the writer writes. Witness: `tests/loom.rs::reader_then_writer`.
+        // read, it read before the writer writes. Witness: `checks::writer_excludes_readers`.
         let order = if cfg!(planted = "put_relaxed") {
             Ordering::Relaxed
         } else {
@@ -131,7 +131,7 @@ impl Refcnt {
         // Relaxed: only the owner of a detached object changes its word.
         debug_assert_eq!(self.0.load(Ordering::Relaxed), 0, "attached twice");
         // Release: pairs with the Acquire in `try_get`.
-        // Witness: `tests/loom.rs::attach_then_read`.
+        // Witness: `checks::attach_then_read`.
         let order = if cfg!(planted = "attach_relaxed") {
             Ordering::Relaxed
         } else {
@@ -160,7 +160,7 @@ impl Refcnt {
             Attachment::Dropped => EXCLUDE_READERS,
         };
         // Acquire: pairs with the Release in `put`.
-        // Witness: `tests/loom.rs::reader_then_writer`.
+        // Witness: `checks::writer_excludes_readers`.
         self.0.load(Ordering::Acquire) == target
     }
 
@@ -169,7 +169,7 @@ impl Refcnt {
     pub(crate) fn admit_readers(&self) {
         // Release: pairs with the Acquire in `try_get`: who gets a reference after this sees the
         // sequence number that the writer has stored before.
-        // Witness: `tests/loom.rs::writer_excludes_readers`.
+        // Witness: `checks::writer_excludes_readers`.
         let order = if cfg!(planted = "admit_relaxed") {
             Ordering::Relaxed
         } else {
@@ -191,6 +191,12 @@ impl Refcnt {
         } else {
             Detach::WaitForReaders
         }
+    }
+
+    /// What copying a fresh object over a used one did in bug 47.
+    pub(crate) fn overwrite(&self) {
+        // Relaxed: it is wrong in any order.
+        self.0.store(0, Ordering::Relaxed);
     }
 
     /// Whether it is in a tree, or was a moment ago.

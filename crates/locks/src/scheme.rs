@@ -100,7 +100,7 @@ impl ReadScheme for Biased {
         if !target.0.bias.is_biased() {
             return None;
         }
-        let spot = threads::take_spot()?;
+        let spot = threads::free_spot()?;
         spots::set(spot, target.0.address());
         fence::light();
         if target.0.bias.is_biased() {
@@ -113,7 +113,6 @@ impl ReadScheme for Biased {
     #[inline]
     fn leave<W: Wait>(target: Target<'_>, spot: &'static Spot) {
         spots::clear(spot);
-        threads::give_spot(spot);
         if target.0.bias.must_wake() {
             raise::<W>(&target.0.event);
         }

@@ -45,15 +45,20 @@ impl MmSeq {
             return Section(now);
         }
         let next = now.wrapping_add(1);
-        // Relaxed: the fence orders it.
-        self.0.store(next, Ordering::Relaxed);
-        // Release: pairs with the fence in `is_unchanged`: a reader that sees any store of this
-        // section sees the odd number. Witness: `tests/loom.rs::speculation_sees_no_mix`.
-        fence(if cfg!(planted = "begin_relaxed") {
-            Ordering::Acquire
+        // Release: pairs with the Acquire in `read`: a reader that finds this number sees what was
+        // stored in every section before, although it missed their ends.
+        // Witness: `checks::a_later_section_publishes_too`.
+        let order = if cfg!(planted = "begin_relaxed") {
+            Ordering::Relaxed
         } else {
             Ordering::Release
-        });
+        };
+        self.0.store(next, order);
+        // Release: pairs with the fence in `is_unchanged`: a reader that sees any store of this
+        // section sees the odd number. Witness: `checks::speculation_sees_no_mix`.
+        if !cfg!(planted = "begin_without_fence") {
+            fence(Ordering::Release);
+        }
         Section(next)
     }
 
@@ -65,7 +70,7 @@ impl MmSeq {
         let now = self.0.load(Ordering::Relaxed);
         if is_writing(now) {
             // Release: pairs with the Acquire in `read`: who sees the section over sees all that
-            // was stored in it. Witness: `tests/loom.rs::the_end_of_a_section_publishes`.
+            // was stored in it. Witness: `checks::the_end_of_a_section_publishes`.
             let order = if cfg!(planted = "end_relaxed") {
                 Ordering::Relaxed
             } else {
@@ -92,7 +97,7 @@ impl MmSeq {
     #[inline]
     pub(crate) fn read(&self) -> u32 {
         // Acquire: pairs with the Release in `end`.
-        // Witness: `tests/loom.rs::the_end_of_a_section_publishes`.
+        // Witness: `checks::the_end_of_a_section_publishes`.
         self.0.load(if cfg!(planted = "check_relaxed") {
             Ordering::Relaxed
         } else {
@@ -112,7 +117,7 @@ impl MmSeq {
     #[doc(alias = "mmap_lock_speculate_retry")]
     pub(crate) fn is_unchanged(&self, since: Snapshot) -> bool {
         // Acquire: pairs with the fence in `begin`; what was read before the fence was read before
-        // the number below. Witness: `tests/loom.rs::speculation_sees_no_mix`.
+        // the number below. Witness: `checks::speculation_sees_no_mix`.
         fence(Ordering::Acquire);
         self.peek() == since.0
     }

@@ -21,7 +21,7 @@ pub(crate) type Spot = AtomicUsize;
 
 /// A thread's spots.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(align(128))]
 pub(crate) struct Record {
     pub(crate) spots: [Spot; SPOTS],
     /// Whether a thread owns this record. Free records are taken over by new threads.
@@ -122,7 +122,7 @@ impl SpotTable {
         self.records().any(|record| {
             record.spots.iter().any(|spot| {
                 // Acquire: pairs with the Release in `set` and `clear`: what the reader read, it
-                // read before the writer writes. Witness: `tests/loom.rs::biased_reader_then_writer`.
+                // read before the writer writes. Witness: `checks::biased_reader_then_writer`.
                 spot.load(Ordering::Acquire) == address
             })
         })
@@ -130,6 +130,24 @@ impl SpotTable {
 }
 
 impl Record {
+    /// A spot that holds nothing. For the record's thread.
+    #[inline]
+    pub(crate) fn free_spot(&self) -> Option<&Spot> {
+        // Relaxed: only this thread writes its spots. The first is nearly always free, and to
+        // guess that right costs less than to keep a list of those in use.
+        self.spots
+            .iter()
+            .find(|spot| spot.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Whether no spot holds anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        // Relaxed: only this thread writes its spots.
+        self.spots
+            .iter()
+            .all(|spot| spot.load(Ordering::Relaxed) == 0)
+    }
+
     /// Gives the record back at its thread's end.
     pub(crate) fn unregister(&self) {
         // Release: pairs with the Acquire in `take_free_record`. There is no witness: see there.
@@ -142,7 +160,7 @@ impl Record {
 pub(crate) fn set(spot: &Spot, address: usize) {
     // Release: pairs with the Acquire in `is_held`: a writer that finds another lock here knows
     // that the reading of the one before is over.
-    // Witness: `tests/loom.rs::a_spot_used_again`.
+    // Witness: `checks::a_spot_used_again`.
     spot.store(address, Ordering::Release);
 }
 
@@ -150,7 +168,7 @@ pub(crate) fn set(spot: &Spot, address: usize) {
 #[inline]
 pub(crate) fn clear(spot: &Spot) {
     // Release: pairs with the Acquire in `is_held`.
-    // Witness: `tests/loom.rs::biased_reader_then_writer`.
+    // Witness: `checks::biased_reader_then_writer`.
     let order = if cfg!(planted = "clear_relaxed") {
         Ordering::Relaxed
     } else {

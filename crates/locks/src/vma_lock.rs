@@ -235,7 +235,9 @@ impl VmaLock {
             self.is_write_locked_in(section.0),
             "detached without its write lock"
         );
-        if self.refcnt.drop_attachment() == Detach::WaitForReaders {
+        if cfg!(planted = "word_overwritten") {
+            self.refcnt.overwrite();
+        } else if self.refcnt.drop_attachment() == Detach::WaitForReaders {
             let admit = AdmitOnDrop(&self.refcnt);
             let waited = wait_until::<W>(&self.event, None, || {
                 self.refcnt.is_alone(Attachment::Dropped)

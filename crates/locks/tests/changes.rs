@@ -5,7 +5,10 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
-use vmaple_locks::{ChangeError, Counted, Fate, Host, VmaRef, VmaTree, VmaWrite};
+use vmaple_locks::{
+    AddressSpace, ChangeError, Contention, Counted, Fate, Held, Host, Lookup, VmaReaders, VmaRef,
+    VmaTree, VmaWrite,
+};
 
 /// A value that knows how many there are.
 #[derive(Clone)]
@@ -258,4 +261,41 @@ fn slots_are_used_again_also_by_another_tree() {
     assert!(with_child < 3 * nr_slots);
     drop(child);
     assert_eq!(slab.nr_free(), slab.nr_slots());
+}
+
+#[test]
+fn a_section_ends_with_a_downgrade_and_with_the_lock() {
+    let mut held = Held::nothing();
+    let space: AddressSpace<VmaTree<u64>> = AddressSpace::new(VmaTree::new());
+    let mut writing = space.write(&mut held);
+    writing.insert(0..10, 1).expect("free");
+    let is_locked = |readers: &VmaReaders<u64>| {
+        let mut held = Held::nothing();
+        readers.lock_vma_under_rcu(&mut held, 5).locked().is_none()
+    };
+    assert!(writing.is_write_locked(5) && is_locked(space.readers()));
+    let reading = writing.downgrade();
+    assert!(!reading.is_write_locked(5) && !is_locked(space.readers()));
+    drop(reading);
+    space.write(&mut held).write_lock(5).expect("mapped");
+    assert!(!is_locked(space.readers()), "over with the guard");
+}
+
+/// `mmap_lock` held for writing alone stops nobody (bug 43).
+#[test]
+fn only_what_a_section_touches_is_locked() {
+    let mut held = Held::nothing();
+    let space: AddressSpace<VmaTree<u64>> = AddressSpace::new(VmaTree::new());
+    space.write(&mut held).insert(0..10, 1).expect("free");
+    space.write(&mut held).insert(10..20, 2).expect("free");
+    let mut writing = space.write(&mut held);
+    writing.write_lock(5).expect("mapped");
+    let mut other = Held::nothing();
+    let looked = space.lock_vma_under_rcu(&mut other, 5);
+    let Lookup::Contended(Contention::WriteLocked, other) = looked else {
+        panic!("{looked:?}");
+    };
+    let untouched = space.lock_vma_under_rcu(other, 15).locked();
+    assert_eq!(untouched.map(|vma| *vma), Some(2));
+    assert_eq!(space.readers().events().nr_abort, 1);
 }

@@ -237,3 +237,31 @@ fn a_tree_that_goes_waits_for_its_readers() {
         assert!(readers.lock_vma_under_rcu(&mut held, 7).is_not_mapped());
     });
 }
+
+/// Bug 38: while a fault has a VMA of the parent, the child's copy of it is not made.
+#[test]
+fn a_fork_waits_for_readers_of_the_parent() {
+    let mut parent: VmaTree<Known> = VmaTree::new();
+    parent.insert(0..PAGE, Known::new(0..PAGE)).expect("free");
+    parent.end_write();
+    let readers = parent.readers();
+    let is_copied = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let mut held = Held::nothing();
+        let vma = readers
+            .lock_vma_under_rcu(&mut held, 7)
+            .locked()
+            .expect("mapped");
+        let fork = scope.spawn(|| {
+            let copy = |vma: VmaRef<'_, Known>| {
+                is_copied.store(true, Ordering::SeqCst);
+                Some(Known::new(vma.range()))
+            };
+            parent.duplicate(copy).expect("memory").len()
+        });
+        thread::sleep(Duration::from_millis(20));
+        assert!(!is_copied.load(Ordering::SeqCst), "copied beside a fault");
+        drop(vma);
+        assert_eq!(fork.join().expect("forked"), 1);
+    });
+}

@@ -87,7 +87,7 @@ fn is_test_path(path: &str) -> bool {
     path.split('/').any(|part| {
         matches!(
             part,
-            "tests" | "tests-build" | "benches" | "examples" | "tests.rs"
+            "tests" | "tests-build" | "checks" | "benches" | "examples" | "tests.rs"
         )
     })
 }
