@@ -274,11 +274,15 @@ pub(crate) fn first_of(pivots: &[u64], slot: usize, min: u64) -> u64 {
 }
 
 /// The longest gap in the first `len` slots of a branch.
+#[inline]
 pub(crate) fn longest_gap(gaps: &[AtomicU64], len: usize) -> u64 {
-    gaps.iter()
-        .take(len)
-        // Relaxed: read by the writer, who wrote them.
-        .map(|gap| gap.load(Ordering::Relaxed))
-        .max()
-        .unwrap_or(0)
+    let (fours, rest) = gaps[..len.min(gaps.len())].as_chunks::<4>();
+    // Relaxed: read by the writer, who wrote them.
+    let load = |gap: &AtomicU64| gap.load(Ordering::Relaxed);
+    // Four at a time do not wait for each other.
+    let widest = fours.iter().fold([0; 4], |widest: [u64; 4], four| {
+        core::array::from_fn(|lane| widest[lane].max(load(&four[lane])))
+    });
+    let rest = rest.iter().map(load).max().unwrap_or(0);
+    widest.into_iter().fold(rest, u64::max)
 }

@@ -12,7 +12,7 @@
 //!    there: one atomic store, and readers see the whole write. If no level comes to that, the
 //!    root word is that slot.
 //!
-//! Most writes change one leaf or two, and are made there without a plan ([`edit`], [`pair`]): in
+//! Most writes change one leaf or two, and are made there without a plan ([`edit`], [`border`], [`pair`]): in
 //! the nodes themselves if nobody else can look, else in copies of them.
 //!
 //! ```text
@@ -29,6 +29,7 @@
 //! frees (or hands to RCU) only after its last look, in `commit` and in the caller.
 #![expect(unsafe_code, reason = "reads the tree as its only writer")]
 
+mod border;
 mod build;
 mod copy;
 mod edit;

@@ -154,7 +154,12 @@ impl<C: Config> LeafAt<'_, C> {
     fn cut(&self, span: Span) -> Cut {
         let pivots = self.leaf.pivots();
         let from = search(pivots, span.first);
-        let to = search(pivots, span.last);
+        // Mostly the same slot, which is cheaper to see than to find again.
+        let to = if span.last <= pivots[from] {
+            from
+        } else {
+            search(pivots, span.last)
+        };
         Cut {
             from,
             to,
@@ -168,11 +173,12 @@ impl<C: Config> LeafAt<'_, C> {
     #[inline]
     fn widest_empty(&self, from: usize, to: usize, mut first: u64) -> u64 {
         let mut widest = 0;
-        for slot in from..to {
-            let last = self.leaf.pivots()[slot];
+        let pivots = &self.leaf.pivots()[from..to];
+        for (last, word) in pivots.iter().zip(&self.leaf.slots()[from..to]) {
             let len = last.wrapping_sub(first).wrapping_add(1);
-            let empty = if self.raw(slot).is_null() { len } else { 0 };
-            widest = widest.max(empty);
+            // Relaxed: read by the writer, who wrote it.
+            let is_empty = word.load(Ordering::Relaxed).is_null();
+            widest = widest.max(if is_empty { len } else { 0 });
             first = last.wrapping_add(1);
         }
         widest
@@ -212,7 +218,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if new.is_null()
             && let Some(mates) = self.widen(&at, &mut cut)
         {
-            return self.edit_pair(&way, &at, mates, span, new);
+            if mates == Mates::Both {
+                return None;
+            }
+            let done = self.edit_border(&way, &at, &cut, mates);
+            return done.or_else(|| self.edit_pair(&way, &at, mates, span, new));
         }
         let nr_left = at.nr_used() + cut.nr_new() - cut.nr_old();
         let is_last = at.bounds.last == u64::MAX;
@@ -241,6 +251,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     #[inline]
     fn widen(&self, at: &LeafAt<'w, C>, cut: &mut Cut) -> Option<Mates> {
         let pivots = at.leaf.pivots();
+        let mut mates = None;
         if at.raw(cut.from).is_null() {
             cut.span.first = cut.first;
         } else if !cut.keeps_before() {
@@ -251,7 +262,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                     cut.span.first = cut.first;
                 }
             } else if cut.first > 0 && self.is_empty_at(cut.first - 1) {
-                return Some(Mates::Before);
+                mates = Some(Mates::Before);
             }
         }
         if at.raw(cut.to).is_null() {
@@ -267,10 +278,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 && self.is_empty_at(cut.last + 1)
                 && !cfg!(planted = "edit_null_beside")
             {
-                return Some(Mates::After);
+                let both = mates.map(|_| Mates::Both);
+                return both.or(Some(Mates::After));
             }
         }
-        None
+        mates
     }
 
     pub(super) fn is_empty_at(&self, index: u64) -> bool {

@@ -50,6 +50,8 @@ pub(super) enum Mates {
     Either,
     /// None: the leaf is split.
     None,
+    /// Those on both sides, which is too much.
+    Both,
 }
 
 /// One leaf, or two side by side.
@@ -96,7 +98,7 @@ fn first_below<C: Config>(way: &[Turn<'_, C>]) -> u64 {
 }
 
 /// The leaf at `slot` of the branch to which `above` and then `parent` lead, if there is one.
-fn leaf_at<'w, C: Config>(
+pub(super) fn leaf_at<'w, C: Config>(
     above: &[Turn<'w, C>],
     parent: &Turn<'w, C>,
     slot: usize,
@@ -204,13 +206,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     ) -> Option<Window<'w, C>> {
         let before = match mates {
             Mates::Before | Mates::Either => parent.slot.checked_sub(1),
-            Mates::After | Mates::None => None,
+            Mates::After | Mates::None | Mates::Both => None,
         };
         let (left, right, slot) = if let Some(slot) = before {
             (leaf_at(above, parent, slot)?, Some(*at), slot)
         } else if mates == Mates::None {
             (*at, None, parent.slot)
-        } else if mates == Mates::Before {
+        } else if matches!(mates, Mates::Before | Mates::Both) {
             return None;
         } else {
             let right = leaf_at(above, parent, parent.slot + 1)?;
@@ -362,11 +364,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let parent = if is_alone || cfg!(planted = "pair_two_stores") {
             parent.node
         } else {
-            let level = parent.node.level();
-            let copy = self.nodes.make_copy(parent.branch.node, level)?;
-            let word = NonNull::new(copy.as_word()).expect("a node was made");
-            // SAFETY: Just made, of this level, and about to belong to the tree.
-            unsafe { NodeRef::new(word, level) }
+            self.copy_of(parent.branch.node, parent.node.level())?
         };
         Ok(Outcome {
             left,

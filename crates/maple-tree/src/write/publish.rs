@@ -184,11 +184,22 @@ pub(super) fn settle_gaps<'a, A: Above + 'a>(
     way: impl DoubleEndedIterator<Item = &'a A>,
     mut gap: u64,
 ) {
+    // Of the level below: its hints, and the one among them that changed, as it was.
+    let mut below: Option<(&[AtomicU64], u64)> = None;
     for above in way.rev() {
         let gaps = above.gaps();
         let hint = &gaps[above.slot()];
         // Relaxed: read by the writer, who wrote it.
         let old = hint.load(Ordering::Relaxed);
+        if let Some((gaps, changed)) = below {
+            // Longer than each of those, or than all but the one that is shorter now.
+            if gap <= old && changed < old {
+                return;
+            }
+            if gap < changed {
+                gap = longest_gap(gaps, gaps.len());
+            }
+        }
         if old == gap {
             // What was raised was raised to the exact value, and above it nothing changes.
             return;
@@ -197,6 +208,6 @@ pub(super) fn settle_gaps<'a, A: Above + 'a>(
         // the write that used the gap up.
         // Loom has no witness: its trees are too low for this path.
         hint.store(gap, Ordering::Release);
-        gap = longest_gap(gaps, gaps.len());
+        below = Some((gaps, old));
     }
 }
