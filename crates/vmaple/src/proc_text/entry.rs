@@ -95,15 +95,38 @@ pub struct MapsEntry<'a> {
     pub name: MappingName<'a>,
 }
 
+/// Where in which file a mapping begins; all zero without a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FilePlace {
+    pub(crate) offset: u64,
+    pub(crate) device: Device,
+    pub(crate) inode: u64,
+}
+
+impl FilePlace {
+    #[inline]
+    pub(crate) fn of(vma: &Vma, page_shift: u32) -> FilePlace {
+        match &vma.backing {
+            Backing::File(file) => FilePlace {
+                offset: vma.pgoff << page_shift,
+                device: file.device(),
+                inode: file.inode(),
+            },
+            Backing::Anonymous | Backing::Special(_) => FilePlace::default(),
+        }
+    }
+}
+
 impl<'a> MapsEntry<'a> {
     /// The entry of `vma` in an address space with these bounds and pages of
     /// `1 << page_shift` bytes.
     #[must_use]
     pub fn of(vma: &'a Vma, areas: &BrkArea, page_shift: u32) -> MapsEntry<'a> {
-        let (offset, device, inode) = match &vma.backing {
-            Backing::File(file) => (vma.pgoff << page_shift, file.device(), file.inode()),
-            Backing::Anonymous | Backing::Special(_) => (0, Device::default(), 0),
-        };
+        let FilePlace {
+            offset,
+            device,
+            inode,
+        } = FilePlace::of(vma, page_shift);
         MapsEntry {
             range: vma.range(),
             flags: vma.flags,

@@ -49,6 +49,11 @@ impl Prefix<'_> {
             shared,
             b' ',
         ]);
+        // Most mappings have no file.
+        if offset == 0 && inode == 0 && device == Device::default() {
+            prefix.array(*b"00000000 00:00 0 ");
+            return prefix.len;
+        }
         prefix.hex(offset, 8);
         prefix.byte(b' ');
         prefix.hex(u64::from(device.major), 2);
@@ -70,15 +75,24 @@ impl Prefix<'_> {
         self.len += N;
     }
 
-    /// Lower-case hexadecimal of at least `min` digits; up to 15 bytes behind them are overwritten.
+    /// Lower-case hexadecimal of at least `min` digits, at most 8; up to 7 bytes behind them are
+    /// overwritten.
+    #[inline]
     fn hex(&mut self, value: u64, min: usize) {
-        let significant = (67 - (value | 1).leading_zeros() as usize) / 4;
-        let digits = significant.max(min);
-        let high = u128::from(hex_digits((value >> 32) as u32));
-        let all = (high << 64) | u128::from(hex_digits(value as u32));
-        let left_aligned = all << (8 * (16 - digits));
+        let (high, low) = ((value >> 32) as u32, value as u32);
+        if high == 0 {
+            return self.digits(hex_digits(low), significant(low).max(min));
+        }
+        self.digits(hex_digits(high), significant(high));
+        self.array(hex_digits(low).to_be_bytes());
+    }
+
+    /// The last `nr` of eight digits, which stand in `ascii` with the first in the highest byte.
+    #[inline]
+    fn digits(&mut self, ascii: u64, nr: usize) {
+        let left_aligned = ascii << (8 * (8 - nr));
         self.array(left_aligned.to_be_bytes());
-        self.len -= 16 - digits;
+        self.len -= 8 - nr;
     }
 
     fn decimal(&mut self, value: u64) {
@@ -97,6 +111,11 @@ impl Prefix<'_> {
         self.bytes[self.len..self.len + text.len()].copy_from_slice(text);
         self.len += text.len();
     }
+}
+
+/// Hexadecimal digits that a number needs, 1 to 8.
+const fn significant(value: u32) -> usize {
+    (35 - (value | 1).leading_zeros() as usize) / 4
 }
 
 /// The eight hexadecimal digits of a number as ASCII, the first in the highest byte.

@@ -20,6 +20,7 @@ mod smaps;
 mod source;
 
 pub use buffer::TextBuffer;
+pub(crate) use entry::FilePlace;
 pub use entry::{MappingName, MapsEntry};
 pub use figures::{NoFigures, NumaFigures, NumaProvider, PageFigures, PageProvider};
 pub use numa::NumaMapsFormat;

@@ -13,7 +13,7 @@ use crate::errno::Errno;
 use crate::file::Device;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
-use crate::proc_text::{MappingName, MapsEntry, TextBuffer, VmaSource};
+use crate::proc_text::{FilePlace, MappingName, TextBuffer, VmaSource};
 use crate::vma::Vma;
 use bitflags::bitflags;
 use core::fmt::Write;
@@ -44,24 +44,21 @@ impl QueryFlags {
     /// What the answer says of a mapping with these flags.
     #[must_use]
     pub fn of(flags: VmFlags) -> QueryFlags {
-        [
-            (VmFlags::READ, QueryFlags::READABLE),
-            (VmFlags::WRITE, QueryFlags::WRITABLE),
-            (VmFlags::EXEC, QueryFlags::EXECUTABLE),
-            (VmFlags::MAYSHARE, QueryFlags::SHARED),
-        ]
-        .into_iter()
-        .filter(|(flag, _)| flags.contains(*flag))
-        .map(|(_, shown)| shown)
-        .collect()
+        let mut shown = QueryFlags::empty();
+        shown.set(QueryFlags::READABLE, flags.contains(VmFlags::READ));
+        shown.set(QueryFlags::WRITABLE, flags.contains(VmFlags::WRITE));
+        shown.set(QueryFlags::EXECUTABLE, flags.contains(VmFlags::EXEC));
+        shown.set(QueryFlags::SHARED, flags.contains(VmFlags::MAYSHARE));
+        shown
     }
 
     /// Whether `vma` passes the filters.
     fn pass(self, vma: &Vma) -> bool {
-        let is_mapped_file = vma.backing.file().is_some();
-        let wanted = self.difference(QueryFlags::COVERING_OR_NEXT | QueryFlags::FILE_BACKED);
-        (!self.contains(QueryFlags::FILE_BACKED) || is_mapped_file)
-            && QueryFlags::of(vma.flags).contains(wanted)
+        let filters = self.difference(QueryFlags::COVERING_OR_NEXT);
+        let wanted = filters.difference(QueryFlags::FILE_BACKED);
+        filters.is_empty()
+            || (filters == wanted || vma.backing.file().is_some())
+                && QueryFlags::of(vma.flags).contains(wanted)
     }
 }
 
@@ -155,14 +152,18 @@ fn answer(
     name: &mut [u8],
     build_id: &mut [u8],
 ) -> Result<QueryAnswer, Errno> {
-    let entry = MapsEntry::of(vma, areas, page_shift);
+    let FilePlace {
+        offset,
+        device,
+        inode,
+    } = FilePlace::of(vma, page_shift);
     let mut answer = QueryAnswer {
-        range: entry.range,
+        range: vma.range(),
         flags: QueryFlags::of(vma.flags),
         page_size: 1 << page_shift,
-        offset: entry.offset,
-        device: entry.device,
-        inode: entry.inode,
+        offset,
+        device,
+        inode,
         name_len: 0,
         build_id_len: 0,
     };
@@ -178,7 +179,7 @@ fn answer(
         // One byte is for the final zero.
         let room = name.len().min(PATH_MAX) - 1;
         let mut text = TextBuffer::new(name.get_mut(..room).unwrap_or_default());
-        write_name(&entry.name, &mut text);
+        write_name(&MappingName::of(vma, areas), &mut text);
         if !text.fits() {
             return Err(Errno::ENAMETOOLONG);
         }
