@@ -1,10 +1,11 @@
 //! `--html`: the page holds the run, and a replay draws the same.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Bench, vmaple};
+use crate::support::{Bench, have, vmaple};
 
 /// The data in a page.
 fn data(path: &Path) -> Value {
@@ -123,4 +124,50 @@ fn a_page_that_cannot_be_written_is_said() {
         told.starts_with("vmaple: cannot write /nowhere/run.html: "),
         "{told}"
     );
+}
+
+/// The script runs: the picture is drawn, and the tables are filled.
+#[test]
+fn a_browser_draws_it() {
+    const BROWSERS: [&str; 3] = ["chromium-headless-shell", "chromium", "google-chrome"];
+    let Some(browser) = BROWSERS.into_iter().find(|browser| have(browser)) else {
+        return;
+    };
+    let bench = Bench::new();
+    let ran = bench.run(&["--html", "run.html"], &["sh", "-c", "ls / | cat"]);
+    ran.assert_equal();
+    let page = bench.path("run.html");
+    let output = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=5000",
+        ])
+        .arg("--dump-dom")
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let drawn = dom
+        .split("data-drawn=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let drawn: usize = drawn.and_then(|number| number.parse().ok()).unwrap_or(0);
+    let data = data(&page);
+    let rects = data["spaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|space| space["rects"].as_array().unwrap().len());
+    assert!(
+        rects.clone().any(|nr| nr == drawn),
+        "{drawn} drawn of {:?}",
+        rects.collect::<Vec<_>>()
+    );
+    assert!(
+        dom.contains("<td class=\"code\">mmap</td>"),
+        "no table of calls"
+    );
+    assert!(dom.contains("<li><i style=\"background: "), "no legend");
 }
