@@ -284,6 +284,10 @@ impl<E: Environment> Mm<E> {
         part.start = more.start;
         part.end = more.end;
         part.pgoff = vma.pgoff_at(vma.end, self.config.page_shift());
+        // What is added holds no page of a parent's.
+        if let Some(anon) = &mut part.anon_vma {
+            anon.inherited = false;
+        }
         if vma.flags.intersects(VmFlags::SPECIAL) {
             return Err(Errno::ENOMEM.into());
         }
