@@ -17,6 +17,8 @@ fn entry(word: u64) -> Entry {
 pub(crate) trait Subject {
     fn new() -> Self;
     fn store(&mut self, span: Span, word: u64);
+    /// Stores all of them by one cursor.
+    fn store_by_cursor(&mut self, all: impl Iterator<Item = (Span, u64)>);
     fn clear(&mut self, span: Span);
     fn erase(&mut self, index: u64);
     fn load(&self, index: u64) -> u64;
@@ -68,6 +70,11 @@ impl<C: Config> Subject for MapleTree<Entry, C> {
 
     fn store(&mut self, span: Span, word: u64) {
         self.store(span, entry(word)).expect("memory");
+    }
+
+    fn store_by_cursor(&mut self, all: impl Iterator<Item = (Span, u64)>) {
+        let mut cursor = self.cursor_mut(0);
+        all.for_each(|(span, word)| cursor.store(span, entry(word)).expect("memory"));
     }
 
     fn clear(&mut self, span: Span) {
@@ -132,6 +139,12 @@ impl<C: Config> Subject for SharedMapleTree<Entry, C> {
 
     fn store(&mut self, span: Span, word: u64) {
         self.write().store(span, entry(word)).expect("memory");
+    }
+
+    fn store_by_cursor(&mut self, all: impl Iterator<Item = (Span, u64)>) {
+        let mut guard = self.write();
+        let mut cursor = guard.cursor_mut(0);
+        all.for_each(|(span, word)| cursor.store(span, entry(word)).expect("memory"));
     }
 
     fn clear(&mut self, span: Span) {

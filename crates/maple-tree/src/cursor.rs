@@ -17,8 +17,18 @@ use core::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position(Place);
 
+impl Position {
+    pub(crate) fn new(place: Place) -> Self {
+        Self(place)
+    }
+
+    pub(crate) fn place(self) -> Place {
+        self.0
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// Before index 0.
     Start,
     /// Before this index, after the one below.
@@ -27,6 +37,35 @@ enum Place {
     On(Span),
     /// After `u64::MAX`.
     End,
+}
+
+impl Place {
+    pub(crate) fn before(index: u64) -> Self {
+        match index {
+            0 => Self::Start,
+            _ => Self::Before(index),
+        }
+    }
+
+    /// Where to look for the next entry upwards.
+    pub(crate) fn after(self) -> Option<u64> {
+        match self {
+            Self::Start => Some(0),
+            Self::Before(index) => Some(index),
+            Self::On(span) => span.last.checked_add(1),
+            Self::End => None,
+        }
+    }
+
+    /// Where to look for the next entry downwards.
+    pub(crate) fn below(self) -> Option<u64> {
+        match self {
+            Self::Start => None,
+            Self::Before(index) => index.checked_sub(1),
+            Self::On(span) => span.first.checked_sub(1),
+            Self::End => Some(u64::MAX),
+        }
+    }
 }
 
 /// A place in a tree from which to go on in either direction, for as long as the read section.
@@ -81,10 +120,7 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     pub fn cursor(self, index: u64) -> Cursor<'g, E, C> {
         Cursor {
             reader: self,
-            place: match index {
-                0 => Place::Start,
-                _ => Place::Before(index),
-            },
+            place: Place::before(index),
         }
     }
 
@@ -115,13 +151,7 @@ impl<'g, E: Entry, C: Config> Cursor<'g, E, C> {
     )]
     #[doc(alias = "mas_next")]
     pub fn next(&mut self) -> Option<(Span, E::Ref<'g>)> {
-        let from = match self.place {
-            Place::Start => Some(0),
-            Place::Before(index) => Some(index),
-            Place::On(span) => span.last.checked_add(1),
-            Place::End => None,
-        };
-        let found = from.and_then(|index| self.reader.find(index));
+        let found = self.place.after().and_then(|index| self.reader.find(index));
         if cfg!(planted = "cursor_stuck") && found.is_none() {
             return None;
         }
@@ -132,13 +162,10 @@ impl<'g, E: Entry, C: Config> Cursor<'g, E, C> {
     /// The next entry downwards; `None` leaves the cursor before the start.
     #[doc(alias = "mas_prev")]
     pub fn prev(&mut self) -> Option<(Span, E::Ref<'g>)> {
-        let from = match self.place {
-            Place::Start => None,
-            Place::Before(index) => index.checked_sub(1),
-            Place::On(span) => span.first.checked_sub(1),
-            Place::End => Some(u64::MAX),
-        };
-        let found = from.and_then(|index| self.reader.find_rev(index));
+        let found = self
+            .place
+            .below()
+            .and_then(|index| self.reader.find_rev(index));
         self.place = found.map_or(Place::Start, |(span, _)| Place::On(span));
         found
     }

@@ -13,7 +13,7 @@ use crate::iter::{Iter, IterRev};
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::validate::{self, Violation};
-use crate::write::Writer;
+use crate::write::{Finger, Writer};
 use core::fmt;
 use core::ptr;
 
@@ -81,7 +81,19 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     /// Runs one write and frees what it displaces.
     #[inline]
     pub(crate) fn write<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
-        let outcome = write(&mut self.writer());
+        self.write_near(None, write)
+    }
+
+    /// The same by a cursor, near where that has been.
+    #[inline]
+    pub(crate) fn write_near<R>(
+        &mut self,
+        finger: Option<&mut Finger>,
+        write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
+    ) -> R {
+        let mut writer = Writer::alone(&mut self.core);
+        writer.finger = finger;
+        let outcome = write(&mut writer);
         self.free_displaced(ptr::null_mut());
         outcome
     }

@@ -6,7 +6,7 @@ use crate::error::AllocError;
 use crate::handles::{State, TreeWriter};
 use crate::reader::Reader;
 use crate::tree::MapleTree;
-use crate::write::Writer;
+use crate::write::{Finger, Writer};
 use vmaple_rcu::Backend;
 
 /// A tree that can be written: a [`MapleTree`], or a [`TreeWriter`], owned or lent by a lock.
@@ -27,6 +27,13 @@ pub trait Access {
     /// Runs one write; what it displaces is freed, or goes to the limbo.
     fn run<R>(&mut self, write: impl FnOnce(&mut Writer<'_, Self::Entry, Self::Shape>) -> R) -> R;
 
+    /// The same by a cursor, near where that has been.
+    fn run_near<R>(
+        &mut self,
+        finger: &mut Finger,
+        write: impl FnOnce(&mut Writer<'_, Self::Entry, Self::Shape>) -> R,
+    ) -> R;
+
     /// Makes sure that the next writes need no memory.
     fn reserve_writes(&mut self, nr_writes: usize) -> Result<(), AllocError>;
 
@@ -41,6 +48,15 @@ impl<E: Entry, C: Config> Access for MapleTree<E, C> {
     #[inline]
     fn run<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
         self.write(write)
+    }
+
+    #[inline]
+    fn run_near<R>(
+        &mut self,
+        finger: &mut Finger,
+        write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
+    ) -> R {
+        self.write_near(Some(finger), write)
     }
 
     fn reserve_writes(&mut self, nr_writes: usize) -> Result<(), AllocError> {
@@ -59,15 +75,16 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> Access for TreeWriter<E, C, B, 
 
     #[inline]
     fn run<R>(&mut self, write: impl FnOnce(&mut Writer<'_, E, C>) -> R) -> R {
-        let is_alone = self.is_alone();
-        let (root, State { nodes, limbo }) = self.parts_mut();
-        limbo.before_write::<E, C, B>(nodes);
-        let mut writer = if is_alone {
-            Writer::unread(root, nodes)
-        } else {
-            Writer::beside_readers(root, nodes)
-        };
-        write(&mut writer)
+        self.run_with(None, write)
+    }
+
+    #[inline]
+    fn run_near<R>(
+        &mut self,
+        finger: &mut Finger,
+        write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
+    ) -> R {
+        self.run_with(Some(finger), write)
     }
 
     fn reserve_writes(&mut self, nr_writes: usize) -> Result<(), AllocError> {
@@ -77,5 +94,25 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> Access for TreeWriter<E, C, B, 
     #[inline]
     fn view(&self) -> Reader<'_, E, C> {
         self.reader()
+    }
+}
+
+impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
+    #[inline]
+    fn run_with<R>(
+        &mut self,
+        finger: Option<&mut Finger>,
+        write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
+    ) -> R {
+        let is_alone = self.is_alone();
+        let (root, State { nodes, limbo }) = self.parts_mut();
+        limbo.before_write::<E, C, B>(nodes);
+        let mut writer = if is_alone {
+            Writer::unread(root, nodes)
+        } else {
+            Writer::beside_readers(root, nodes)
+        };
+        writer.finger = finger;
+        write(&mut writer)
     }
 }

@@ -33,6 +33,7 @@ mod border;
 mod build;
 mod copy;
 mod edit;
+mod finger;
 mod pair;
 mod plan;
 mod publish;
@@ -47,6 +48,7 @@ use crate::span::Span;
 use build::{Item, Items, Neighbours};
 use core::fmt;
 use core::ptr::{self, NonNull};
+pub(crate) use finger::Finger;
 use plan::Plan;
 
 /// The one writer of a tree, at work.
@@ -55,6 +57,8 @@ pub struct Writer<'w, E: Entry, C: Config> {
     pub(crate) nodes: &'w mut Nodes<E, C>,
     /// Whether the tree is borrowed by `&mut` throughout `'w`, so that nobody reads it.
     is_alone: bool,
+    /// Where a cursor has been.
+    pub(crate) finger: Option<&'w mut Finger>,
 }
 
 impl<E: Entry, C: Config> fmt::Debug for Writer<'_, E, C> {
@@ -71,6 +75,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             root: &core.root,
             nodes: &mut core.nodes,
             is_alone: true,
+            finger: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             root,
             nodes,
             is_alone: true,
+            finger: None,
         }
     }
 
@@ -92,6 +98,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             root,
             nodes,
             is_alone: cfg!(planted = "edit_beside_readers"),
+            finger: None,
         }
     }
 
@@ -107,6 +114,9 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let new = new.map_or(ptr::null_mut(), NonNull::as_ptr);
         // SAFETY: One writer; nodes are freed only after this function, see the header.
         let Some(top) = (unsafe { self.root.load::<C>() }) else {
+            if let Some(finger) = &mut self.finger {
+                finger.clear();
+            }
             return self.fill_empty(span, new);
         };
         if let Some(outcome) = self.edit(top, span, new) {

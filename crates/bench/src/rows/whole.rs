@@ -3,12 +3,12 @@
 use super::{Row, built, memory_note, store_all};
 use crate::meter::{Meter, Sample};
 use crate::subject::{Entry, Subject};
-use crate::workload::{Layout, shuffled};
+use crate::workload::{Layout, shuffled, word};
 use maple_tree::{Gaps, MapleTree};
 use std::hint::black_box;
 
-/// Builds trees; their drop is not measured. Our tree has one way to store: where the C tree
-/// keeps a state between ascending stores (`build_mas`), ours makes plain stores.
+/// Builds trees; their drop is not measured. `build_mas` keeps a state between ascending stores: a
+/// cursor.
 pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
     let layout = Layout::mappings(row.size);
     let order = if row.is_random_order {
@@ -26,7 +26,13 @@ pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
     let mut note = String::new();
     for build in 0..nr_builds {
         let mut tree = S::new();
-        meter.run(|| store_all(&mut tree, &layout, &order));
+        if row.kind == "build_mas" {
+            let all = layout.spans.iter().zip(1..);
+            let all = all.map(|(span, nth)| (*span, word(nth)));
+            meter.run(|| tree.store_by_cursor(all));
+        } else {
+            meter.run(|| store_all(&mut tree, &layout, &order));
+        }
         if build == nr_builds - 1 {
             sum = tree.sum().1;
             note = memory_note(&tree, row.size as u64);

@@ -120,7 +120,11 @@ impl Cut {
 }
 
 #[inline]
-fn walk<'w, C: Config>(way: &mut Way<'w, C>, top: NodeRef<'w, C>, index: u64) -> LeafAt<'w, C> {
+pub(super) fn walk<'w, C: Config>(
+    way: &mut Way<'w, C>,
+    top: NodeRef<'w, C>,
+    index: u64,
+) -> LeafAt<'w, C> {
     let mut node = top;
     let mut bounds = Span::ALL;
     loop {
@@ -210,7 +214,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         new: *mut (),
     ) -> Option<Result<(), AllocError>> {
         let mut way = Way::new();
-        let at = walk(&mut way, top, span.first);
+        let at = self.walk_near(&mut way, top, span.first);
         if span.last > at.bounds.last {
             return self.edit_pair(&way, &at, Mates::After, span, new);
         }
@@ -239,11 +243,30 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if new.is_null() && cut.is_one_slot() && at.raw(cut.from).is_null() {
             return Some(Ok(()));
         }
+        if let Some(finger) = &mut self.finger {
+            // What follows leaves every branch on the way as it is, but for the leaf's slot.
+            finger.keep(&way, at.bounds);
+        }
         Some(if self.is_alone {
             self.edit_in_place(&way, &at, &cut, new)
         } else {
             self.edit_copy(&way, &at, &cut, new)
         })
+    }
+
+    /// The leaf of `index` and the way to it, by a cursor's finger if it is near.
+    #[inline]
+    fn walk_near(
+        &mut self,
+        way: &mut Way<'w, C>,
+        top: NodeRef<'w, C>,
+        index: u64,
+    ) -> LeafAt<'w, C> {
+        let near = match &mut self.finger {
+            Some(finger) => finger.take(way, top, index),
+            None => None,
+        };
+        near.unwrap_or_else(|| walk(way, top, index))
     }
 
     /// Widens an erasure over the empty slots at and beside its ends. If there is one in another

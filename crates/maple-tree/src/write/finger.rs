@@ -1,0 +1,168 @@
+//! A finger: the way to the leaf of the last step, kept between the steps of a cursor.
+//!
+//! It is good for as long as no branch on the way changes but for the child that is taken. So each
+//! write takes it away, and only one that stayed within its leaf (and so changed nothing above but
+//! that child and the hints) gives it back.
+//!
+//! # Safety
+//!
+//! The tree is borrowed by `&mut` for as long as its finger is in use. While that is *set*, every
+//! branch that it names is live, and taking the slots it names leads to the leaf of `bounds`.
+#![expect(unsafe_code, reason = "turns remembered words into nodes")]
+
+use super::edit::{LeafAt, Turn, Way};
+use crate::config::Config;
+use crate::fixed_vec::FixedVec;
+use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
+use crate::span::Span;
+use core::fmt;
+use core::ptr::NonNull;
+
+/// A branch, and the slot taken.
+#[derive(Clone, Copy)]
+struct Mark {
+    node: NonNull<()>,
+    slot: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Leads nowhere.
+    Unset,
+    /// Leads to the leaf of `bounds`.
+    Set,
+    /// In use by a write, which has to say whether it still leads there.
+    Taken,
+}
+
+/// The way to a leaf, or none.
+pub struct Finger {
+    /// From the top down.
+    marks: FixedVec<Mark, MAX_HEIGHT>,
+    /// What the leaf covers.
+    bounds: Span,
+    state: State,
+}
+
+impl fmt::Debug for Finger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Finger").field(&self.state).finish()
+    }
+}
+
+impl Finger {
+    pub(crate) fn new() -> Self {
+        Self {
+            marks: FixedVec::new(),
+            bounds: Span::ALL,
+            state: State::Unset,
+        }
+    }
+
+    /// Forgets the way.
+    pub(crate) fn clear(&mut self) {
+        self.state = State::Unset;
+    }
+
+    /// The branch at `depth` of the way.
+    ///
+    /// # Safety
+    ///
+    /// The finger is set, or was when the write began that runs now and has changed nothing.
+    unsafe fn branch<'w, C: Config>(&self, depth: usize) -> (NodeRef<'w, C>, BranchRef<'w, C>) {
+        // SAFETY: By the contract above, it is live and so many levels above the leaf.
+        let node = unsafe { NodeRef::new(self.marks[depth].node, self.marks.len() - depth) };
+        match node.kind() {
+            Kind::Branch(branch) => (node, branch),
+            Kind::Leaf(_) => unreachable!("branches are above the leaves"),
+        }
+    }
+
+    /// The leaf to which the way leads.
+    ///
+    /// # Safety
+    ///
+    /// As for [`branch`](Self::branch).
+    unsafe fn leaf<'w, C: Config>(&self, top: NodeRef<'w, C>) -> LeafAt<'w, C> {
+        debug_assert_eq!(top.level(), self.marks.len());
+        let node = match self.marks.len().checked_sub(1) {
+            // SAFETY: By the contract above.
+            Some(depth) => unsafe { self.branch::<C>(depth) }
+                .1
+                .child(self.marks[depth].slot),
+            None => top,
+        };
+        let Kind::Leaf(leaf) = node.kind() else {
+            unreachable!("the way ends in a leaf")
+        };
+        LeafAt {
+            node,
+            leaf,
+            bounds: self.bounds,
+        }
+    }
+
+    /// For a write: the leaf of `index` and the way to it, if the finger knows them. It does not
+    /// any more, until [`keep`](Self::keep).
+    #[inline]
+    pub(super) fn take<'w, C: Config>(
+        &mut self,
+        way: &mut Way<'w, C>,
+        top: NodeRef<'w, C>,
+        index: u64,
+    ) -> Option<LeafAt<'w, C>> {
+        let is_near = self.state == State::Set && self.bounds.contains(index);
+        if !cfg!(planted = "stale_finger") {
+            self.state = if is_near { State::Taken } else { State::Unset };
+        }
+        if !is_near {
+            return None;
+        }
+        for depth in 0..self.marks.len() {
+            // SAFETY: The finger was set, and nothing has changed since.
+            let (node, branch) = unsafe { self.branch(depth) };
+            let slot = self.marks[depth].slot;
+            way.push(Turn { node, branch, slot });
+        }
+        // SAFETY: As above.
+        Some(unsafe { self.leaf(top) })
+    }
+
+    /// After a write that stayed within the leaf to which `way` leads: goes on knowing it.
+    #[inline]
+    pub(super) fn keep<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
+        if self.state != State::Taken {
+            self.save(way, bounds);
+        }
+        self.state = State::Set;
+    }
+
+    fn save<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
+        self.marks.clear();
+        for turn in way.iter() {
+            self.marks.push(Mark {
+                node: turn.node.as_ptr(),
+                slot: turn.slot,
+            });
+        }
+        self.bounds = bounds;
+    }
+
+    /// For reading: the leaf of `index`, to which the finger leads from now on.
+    #[inline]
+    pub(crate) fn reach<'w, C: Config>(
+        &mut self,
+        top: NodeRef<'w, C>,
+        index: u64,
+    ) -> (&'w C::Leaf, Span) {
+        if self.state != State::Set || !self.bounds.contains(index) {
+            let mut way = Way::new();
+            let at = super::edit::walk(&mut way, top, index);
+            self.save(&way, at.bounds);
+            self.state = State::Set;
+        }
+        // SAFETY: The finger is set.
+        let at = unsafe { self.leaf(top) };
+        (at.leaf, at.bounds)
+    }
+}
