@@ -9,6 +9,8 @@ use clap_complete::Shell;
 use vmaple_judge::{PROFILES, Profile};
 use vmaple_linux::live::Plant;
 
+use crate::stress::{EXAMPLES, Stress};
+
 /// Address spaces, computed in Rust and proved equal to the running kernel's.
 #[derive(Debug, Parser)]
 #[command(name = "vmaple", version, about, after_help = EXIT_STATUS)]
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// Show what is mapped at an address of a process
     #[command(after_help = QUERY_EXAMPLES)]
     Query(Query),
+    /// Map, fault and read maps in many threads, under several ways of locking
+    #[command(after_help = EXAMPLES)]
+    Stress(Stress),
     /// Print shell completions
     Completions {
         /// bash, elvish, fish, powershell or zsh

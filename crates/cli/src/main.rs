@@ -11,6 +11,7 @@ mod replay;
 mod run;
 mod script;
 mod size;
+mod stress;
 mod table;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Maps(args) => maps::maps(&args),
         Command::Query(args) => query::query(&args),
         Command::Fuzz(args) => fuzz::fuzz(&args),
+        Command::Stress(args) => stress::stress(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "vmaple", &mut std::io::stdout());
             ExitCode::SUCCESS

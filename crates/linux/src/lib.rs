@@ -6,6 +6,7 @@
 //! - [`history`]: what the mirror came through, small enough to draw.
 //! - [`mirror`]: replays events on [`vmaple::Mm`]; all of a run's facts are in its events,
 //!   so a [`trace_file`] replays without the program.
+//! - [`stress`]: one load under several ways of locking, the running kernel among them.
 //! - [`tracer`]: stops a real program at its memory calls and knows nothing of maps.
 //! - [`procfs`]: reads what the kernel tells about a process; [`setting`] puts it in the words of
 //!   [`vmaple::MmConfig`].
@@ -20,6 +21,7 @@ pub mod mirror;
 pub mod procfs;
 pub mod report;
 pub mod setting;
+pub mod stress;
 pub mod trace_file;
 pub mod tracer;
 

@@ -9,4 +9,5 @@ mod odd_starts;
 mod own_programs;
 mod real_programs;
 mod replay;
+mod stressing;
 mod support;

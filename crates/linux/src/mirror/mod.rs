@@ -15,6 +15,7 @@ mod worlds;
 
 use std::collections::HashMap;
 
+use vmaple::locks::WriteSection;
 use vmaple::{AddrRange, Errno, Mm, UffdId};
 
 pub use difference::MapDifference;
@@ -394,8 +395,16 @@ impl Mirror {
     }
 }
 
-/// One call with its facts, in the order in which the kernel had them.
+/// One call with its facts, as one write section: what it locks is unlocked when it is over.
 fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
+    mm.begin_write();
+    let outcome = play_locked(mm, files, record, faults);
+    mm.end_write();
+    outcome
+}
+
+/// One call with its facts, in the order in which the kernel had them.
+fn play_locked(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
     for &size in &record.facts.sizes {
         files.resize(size);
     }
