@@ -87,7 +87,7 @@ fn measures(mm: &Mm, times: u64) -> Vec<(u64, u64, u64, String)> {
         let flags = vma.flags.mnemonics().to_string();
         (vma.start / times, vma.end / times, vma.pgoff, flags)
     };
-    mm.iter().map(|vma| of_vma(vma)).collect()
+    mm.iter().map(of_vma).collect()
 }
 
 fn larger_pages_change_nothing_but_the_measure(page_size: u64) {
