@@ -68,6 +68,9 @@ impl SmapsRules {
     }
 
     /// Whether the kernel may put a huge page into the mapping.
+    ///
+    /// Compared with Linux 6.18 for anonymous memory under [`ThpEnabled::Madvise`] and for files
+    /// and shared memory under [`ThpEnabled::Never`]; other settings follow its documentation.
     #[must_use]
     #[doc(alias = "THPeligible")]
     pub fn is_thp_eligible(&self, vma: &Vma) -> bool {
@@ -293,5 +296,91 @@ impl<E: Environment> Mm<E> {
         put_line(&entry, &mut text);
         put_figures(&entry, &sum, true, &mut text);
         write_bytes(&text, out).map_err(|fmt::Error| RollupError::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::SharedZero;
+    use crate::{FileId, MmConfig};
+    use alloc::sync::Arc;
+
+    const HUGE: u64 = 2 << 20;
+
+    fn rules(enabled: ThpEnabled) -> SmapsRules {
+        SmapsRules::of(&Mm::new(MmConfig::x86_64()), enabled, enabled)
+    }
+
+    fn anonymous(start: u64, len: u64, flags: VmFlags) -> Vma {
+        let range = AddrRange::new(start, start + len);
+        Vma::new(range, flags, start >> 12, Backing::Anonymous)
+    }
+
+    fn shared(start: u64, pgoff: u64) -> Vma {
+        let object = SharedZero {
+            id: FileId(1),
+            inode: 1,
+            len: 4 * HUGE,
+        };
+        let range = AddrRange::new(start, start + 2 * HUGE);
+        Vma::new(range, VmFlags::READ, pgoff, Backing::File(Arc::new(object)))
+    }
+
+    #[test]
+    fn a_huge_page_has_to_fit_and_to_be_wanted() {
+        let wanted = VmFlags::READ | VmFlags::HUGEPAGE;
+        let unwanted = VmFlags::READ | VmFlags::NOHUGEPAGE;
+        for (enabled, flags, expected) in [
+            (ThpEnabled::Never, wanted, false),
+            (ThpEnabled::Madvise, wanted, true),
+            (ThpEnabled::Madvise, VmFlags::READ, false),
+            (ThpEnabled::Always, VmFlags::READ, true),
+            (ThpEnabled::Always, unwanted, false),
+            (ThpEnabled::Always, VmFlags::READ | VmFlags::PFNMAP, false),
+        ] {
+            let rules = rules(enabled);
+            let eligible = |start, len| rules.is_thp_eligible(&anonymous(start, len, flags));
+            assert_eq!(eligible(HUGE, HUGE), expected, "{enabled:?} {flags:?}");
+            assert!(!eligible(HUGE, HUGE - 4096) && !eligible(HUGE - 4096, HUGE + 4096 - 1));
+            assert_eq!(eligible(HUGE - 4096, HUGE + 4096), expected);
+        }
+    }
+
+    #[test]
+    fn a_huge_page_of_an_object_is_aligned_in_it_too() {
+        let rules = rules(ThpEnabled::Always);
+        let pages = HUGE >> 12;
+        assert!(rules.is_thp_eligible(&shared(HUGE, 0)));
+        assert!(rules.is_thp_eligible(&shared(HUGE, pages)));
+        assert!(rules.is_thp_eligible(&shared(HUGE + 4096, 1)));
+        assert!(!rules.is_thp_eligible(&shared(HUGE, 1)));
+        assert!(!rules.is_thp_eligible(&shared(HUGE + 4096, 0)));
+    }
+
+    #[test]
+    fn protection_keys_are_shown_where_there_are_any() {
+        let mut config = MmConfig::x86_64();
+        config.features.pkeys = true;
+        let vma = anonymous(HUGE, 4096, VmFlags::READ.with_pkey(5));
+        let mm = Mm::seed(config, crate::BrkArea::default(), [vma], None).unwrap();
+        let rules = SmapsRules::of(&mm, ThpEnabled::Never, ThpEnabled::Never);
+        let mut text = alloc::string::String::new();
+        mm.write_smaps(rules, &mut crate::NoFigures, &mut text)
+            .unwrap();
+        let end = "THPeligible:           0\nProtectionKey:         5\nVmFlags: rd \n";
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn there_is_no_sum_of_what_is_not_known() {
+        let vma = anonymous(HUGE, 4096, VmFlags::READ);
+        let areas = crate::BrkArea::default();
+        let mm = Mm::seed(MmConfig::x86_64(), areas, [vma], None).unwrap();
+        let mut text = alloc::string::String::new();
+        let rollup = mm.write_smaps_rollup(&mut crate::NoFigures, &mut text);
+        let range = AddrRange::new(HUGE, HUGE + 4096);
+        assert_eq!(rollup, Err(RollupError::Unknown(range)));
+        assert!(text.is_empty());
     }
 }
