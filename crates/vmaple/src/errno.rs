@@ -123,6 +123,17 @@ impl fmt::Display for Errno {
 
 impl core::error::Error for Errno {}
 
+impl From<vmaple_locks::WaitError> for Errno {
+    /// What a system call says that could not wait to the end.
+    fn from(error: vmaple_locks::WaitError) -> Errno {
+        match error {
+            vmaple_locks::WaitError::Cancelled => Errno::EINTR,
+            vmaple_locks::WaitError::TooManyReaders => Errno::EAGAIN,
+            vmaple_locks::WaitError::TreeReplaced => Errno::ESRCH,
+        }
+    }
+}
+
 impl From<core::convert::Infallible> for Errno {
     fn from(never: core::convert::Infallible) -> Errno {
         match never {}

@@ -145,7 +145,7 @@ pub use proc_text::{
 };
 pub use query::{
     BadAddress, PROCMAP_QUERY_SIZE, Query, QueryAnswer, QueryFlags, UserMemory, answer_ioctl,
-    search,
+    answer_query, search,
 };
 pub use shared::{SharedMm, SharedSource};
 pub use uffd::UffdFeatures;

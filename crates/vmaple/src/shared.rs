@@ -44,7 +44,7 @@ impl<E: Environment> Space for Mm<E> {
 /// ([`lock_vma_under_rcu`](AddressSpace::lock_vma_under_rcu)) takes the lock of that VMA alone, and
 /// does not notice calls on other mappings.
 ///
-/// What a thread holds is a value, [`Held`](vmaple_locks::Held): a call that would wait for its own
+/// What a thread holds is a value, [`Held`]: a call that would wait for its own
 /// caller does not compile.
 ///
 /// ```

@@ -141,6 +141,41 @@ pub fn search<S: VmaSource, R>(
     }
 }
 
+/// The mapping that `query` asks for, with its name and build id where those were asked for.
+///
+/// Over the source of a [`SharedMm`](crate::SharedMm) this is the ioctl beside the calls of other
+/// threads: the answer is true of one mapping at one moment. Nothing is allocated.
+///
+/// # Errors
+/// As [`Mm::query`], and those of the source: EINTR where a wait was cancelled, EAGAIN where a
+/// mapping has too many readers, ESRCH where the address space is another one now.
+///
+/// ```
+/// use vmaple::locks::{Cancel, Held};
+/// use vmaple::{Mm, MmConfig, MmapArgs, Query, SharedMm, answer_query};
+///
+/// let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
+/// let (mut held, cancel) = (Held::nothing(), Cancel::new());
+/// space.write(&mut held).mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
+///
+/// let mut query = Query { addr: 0x10123, ..Query::default() };
+/// let answer = answer_query(&mut space.vma_source(&mut held, &cancel), &mut query);
+/// assert_eq!(answer.unwrap().range.start, 0x10000);
+/// ```
+#[doc(alias = "PROCMAP_QUERY")]
+pub fn answer_query<S>(source: &mut S, query: &mut Query<'_>) -> Result<QueryAnswer, Errno>
+where
+    S: VmaSource,
+    Errno: From<S::Error>,
+{
+    let Query { name, build_id, .. } = query;
+    let page_shift = source.page_shift();
+    let found = search(source, query.addr, query.flags, |vma, areas| {
+        answer(vma, areas, page_shift, name, build_id)
+    })?;
+    found.unwrap_or(Err(Errno::ENOENT))
+}
+
 /// Names longer than this are refused, their final zero included.
 const PATH_MAX: usize = 4096;
 
@@ -221,14 +256,6 @@ impl<E: Environment> Mm<E> {
     /// ```
     #[doc(alias = "PROCMAP_QUERY")]
     pub fn query(&self, query: &mut Query<'_>) -> Result<QueryAnswer, Errno> {
-        let Query { name, build_id, .. } = query;
-        let page_shift = self.config.page_shift();
-        let Ok(found) = search(
-            &mut self.vma_source(),
-            query.addr,
-            query.flags,
-            |vma, areas| answer(vma, areas, page_shift, name, build_id),
-        );
-        found.unwrap_or(Err(Errno::ENOENT))
+        answer_query(&mut self.vma_source(), query)
     }
 }
