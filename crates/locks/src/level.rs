@@ -14,6 +14,7 @@
 //! What types cannot see (two tokens made in one thread, another address space's lock) the
 //! feature `lockdep` reports.
 
+use crate::lockdep::{self, Note};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
@@ -193,10 +194,14 @@ impl<L: Level, T, W: Wait> LeveledMutex<L, T, W> {
     }
 
     /// Takes the lock, waiting until it is free.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock<'h, B: Before<L>>(&'h self, _held: &'h mut Held<B>) -> LeveledGuard<'h, L, T, W> {
+        let address = core::ptr::from_ref(&self.mutex).addr();
+        lockdep::about_to_wait::<L>(address);
         LeveledGuard {
             value: self.mutex.lock(),
             held: Held::assume(),
+            _note: Note::new(address),
         }
     }
 
@@ -217,6 +222,7 @@ impl<L: Level, T, W: Wait> fmt::Debug for LeveledMutex<L, T, W> {
 pub struct LeveledGuard<'h, L: Level, T, W: Wait = DefaultWait> {
     value: MutexGuard<'h, T, W>,
     held: Held<L>,
+    _note: Note<L>,
 }
 
 impl<L: Level, T, W: Wait> LeveledGuard<'_, L, T, W> {

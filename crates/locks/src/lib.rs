@@ -75,6 +75,11 @@ mod env;
 mod events;
 pub mod level;
 mod list;
+#[cfg(feature = "lockdep")]
+pub mod lockdep;
+#[cfg(not(feature = "lockdep"))]
+#[path = "no_lockdep.rs"]
+mod lockdep;
 mod mmap_lock;
 mod raw_lock;
 mod readers;
@@ -88,6 +93,7 @@ mod space;
 mod spots;
 #[cfg(feature = "std")]
 mod threads;
+mod trace;
 mod tree;
 mod views;
 mod vma_lock;

@@ -10,8 +10,10 @@
 )]
 
 use crate::cancel::{Cancel, Cancelled};
-use crate::level::{self, Held, Nothing};
+use crate::level::{self, Held, Level, Nothing};
+use crate::lockdep::{self, Note};
 use crate::raw_lock::{Mode, RawLock};
+use crate::trace;
 use core::fmt;
 use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
@@ -82,9 +84,10 @@ impl<T: WriteSection, W: Wait> MmapLock<T, W> {
 
     /// Takes the lock for reading, waiting for writers.
     #[doc(alias = "mmap_read_lock")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn read<'l>(&'l self, held: &'l mut Held<Nothing>) -> MmapRead<'l, T, W> {
         // Without a canceller there is no error.
-        let _ = self.raw.lock(Mode::Read, None);
+        let _ = self.take::<level::MmapRead>(Mode::Read, None);
         self.reading(held)
     }
 
@@ -94,26 +97,33 @@ impl<T: WriteSection, W: Wait> MmapLock<T, W> {
     ///
     /// [`Cancelled`]; the lock is not held.
     #[doc(alias = "mmap_read_lock_killable")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn read_killable<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
         cancel: &Cancel<W>,
     ) -> Result<MmapRead<'l, T, W>, Cancelled> {
-        self.raw.lock(Mode::Read, Some(cancel))?;
+        self.take::<level::MmapRead>(Mode::Read, Some(cancel))?;
         Ok(self.reading(held))
     }
 
     /// Takes the lock for reading, if that needs no waiting.
     #[doc(alias = "mmap_read_trylock")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn try_read<'l>(&'l self, held: &'l mut Held<Nothing>) -> Option<MmapRead<'l, T, W>> {
-        self.raw.try_lock(Mode::Read).then(|| self.reading(held))
+        if self.try_take(Mode::Read) {
+            Some(self.reading(held))
+        } else {
+            None
+        }
     }
 
     /// Takes the lock for writing, waiting for readers and writers.
     #[doc(alias = "mmap_write_lock")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write<'l>(&'l self, held: &'l mut Held<Nothing>) -> MmapWrite<'l, T, W> {
         // Without a canceller there is no error.
-        let _ = self.raw.lock(Mode::Write, None);
+        let _ = self.take::<level::MmapWrite>(Mode::Write, None);
         self.writing(held)
     }
 
@@ -123,35 +133,68 @@ impl<T: WriteSection, W: Wait> MmapLock<T, W> {
     ///
     /// [`Cancelled`]; the lock is not held.
     #[doc(alias = "mmap_write_lock_killable")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write_killable<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
         cancel: &Cancel<W>,
     ) -> Result<MmapWrite<'l, T, W>, Cancelled> {
-        self.raw.lock(Mode::Write, Some(cancel))?;
+        self.take::<level::MmapWrite>(Mode::Write, Some(cancel))?;
         Ok(self.writing(held))
     }
 
     /// Takes the lock for writing, if that needs no waiting.
     #[doc(alias = "mmap_write_trylock")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn try_write<'l>(&'l self, held: &'l mut Held<Nothing>) -> Option<MmapWrite<'l, T, W>> {
-        self.raw.try_lock(Mode::Write).then(|| self.writing(held))
+        if self.try_take(Mode::Write) {
+            Some(self.writing(held))
+        } else {
+            None
+        }
+    }
+
+    /// Which lock it is, in reports.
+    fn address(&self) -> usize {
+        core::ptr::from_ref(&self.raw).addr()
+    }
+
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    #[inline]
+    fn take<L: Level>(&self, mode: Mode, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
+        lockdep::about_to_wait::<L>(self.address());
+        trace::start_locking(self.address(), mode);
+        let outcome = self.raw.lock(mode, cancel);
+        trace::acquire_returned(self.address(), mode, outcome.is_ok());
+        outcome
+    }
+
+    #[inline]
+    fn try_take(&self, mode: Mode) -> bool {
+        trace::start_locking(self.address(), mode);
+        let is_taken = self.raw.try_lock(mode);
+        trace::acquire_returned(self.address(), mode, is_taken);
+        is_taken
     }
 
     /// The guard of a lock that was just taken for reading.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn reading<'l>(&'l self, _held: &'l mut Held<Nothing>) -> MmapRead<'l, T, W> {
         MmapRead {
             lock: self,
             held: Held::assume(),
+            note: Note::new(self.address()),
             bound: PhantomData,
         }
     }
 
     /// The guard of a lock that was just taken for writing.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn writing<'l>(&'l self, _held: &'l mut Held<Nothing>) -> MmapWrite<'l, T, W> {
         let mut guard = MmapWrite {
             lock: self,
             held: Held::assume(),
+            note: Note::new(self.address()),
             bound: PhantomData,
         };
         guard.begin_write();
@@ -201,6 +244,7 @@ impl<T, W: Wait> fmt::Debug for MmapLock<T, W> {
 pub struct MmapRead<'l, T: WriteSection, W: Wait = DefaultWait> {
     lock: &'l MmapLock<T, W>,
     held: Held<level::MmapRead>,
+    note: Note<level::MmapRead>,
     bound: PhantomData<&'l mut Held<Nothing>>,
 }
 
@@ -224,6 +268,8 @@ impl<T: WriteSection, W: Wait> Deref for MmapRead<'_, T, W> {
 
 impl<T: WriteSection, W: Wait> Drop for MmapRead<'_, T, W> {
     fn drop(&mut self) {
+        self.note.forget();
+        trace::released(self.lock.address(), Mode::Read);
         self.lock.raw.unlock(Mode::Read);
     }
 }
@@ -241,6 +287,7 @@ impl<T: WriteSection + fmt::Debug, W: Wait> fmt::Debug for MmapRead<'_, T, W> {
 pub struct MmapWrite<'l, T: WriteSection, W: Wait = DefaultWait> {
     lock: &'l MmapLock<T, W>,
     held: Held<level::MmapWrite>,
+    note: Note<level::MmapWrite>,
     bound: PhantomData<&'l mut Held<Nothing>>,
 }
 
@@ -255,15 +302,18 @@ impl<'l, T: WriteSection, W: Wait> MmapWrite<'l, T, W> {
 
     /// Keeps the lock for reading only; readers who wait get in. Every VMA write lock ends.
     #[doc(alias = "mmap_write_downgrade")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn downgrade(self) -> MmapRead<'l, T, W> {
         let mut this = ManuallyDrop::new(self);
         if !cfg!(planted = "downgrade_keeps_section") {
             this.end_write();
         }
+        this.note.forget();
         this.lock.raw.downgrade();
         MmapRead {
             lock: this.lock,
             held: Held::assume(),
+            note: Note::new(this.lock.address()),
             bound: PhantomData,
         }
     }
@@ -294,7 +344,10 @@ impl<T: WriteSection, W: Wait> Drop for MmapWrite<'_, T, W> {
                 self.0.unlock(Mode::Write);
             }
         }
-        let _unlock = Unlock(&self.lock.raw);
+        let lock = self.lock;
+        let _unlock = Unlock(&lock.raw);
+        self.note.forget();
+        trace::released(lock.address(), Mode::Write);
         self.end_write();
     }
 }

@@ -164,6 +164,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     /// drop(vma);
     /// ```
     #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_vma_under_rcu<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
@@ -174,6 +175,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
 
     /// The same for callers inside this crate, who answer for what is held.
     #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn lock_at(&self, addr: u64) -> Found<'_, V, E> {
         self.lock_by(
             |reader| reader.load(addr),
@@ -185,11 +187,13 @@ impl<V, E: Environment> VmaReaders<V, E> {
     /// waiting. Addresses from `from` to its start are free, or were during the call and between
     /// two write sections: an address that is mapped throughout, by one VMA after another, is not
     /// passed over, even if a section frees it for a moment before it maps it again.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next_vma<'l>(&'l self, held: &'l mut Held<Nothing>, from: u64) -> Lookup<'l, V, E> {
         self.lock_next(from).with(held)
     }
 
     /// The same for callers inside this crate, who answer for what is held.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn lock_next(&self, from: u64) -> Found<'_, V, E> {
         for _ in 0..GAP_TRIES {
             let before = self.shared.seq.snapshot();
@@ -223,6 +227,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
 
     /// Walks, locks what was found, and looks whether it is still what was looked for.
     #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn lock_by<'l>(
         &'l self,
         walk: impl for<'g> Fn(
@@ -272,6 +277,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
 
     /// Read-locks a VMA of a tree that these readers read, and whose `mmap_lock` the caller holds;
     /// the guard does not borrow that.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn lock_ref<'l>(
         &'l self,
         tree: &VmaTree<V, E>,

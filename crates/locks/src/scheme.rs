@@ -101,7 +101,7 @@ impl ReadScheme for Biased {
             return None;
         }
         let spot = threads::free_spot()?;
-        spots::set(spot, target.0.address());
+        spots::set(spot, target.0.place());
         fence::light();
         if target.0.bias.is_biased() {
             return Some(spot);
@@ -127,6 +127,6 @@ impl ReadScheme for Biased {
     fn revoke<W: Wait>(target: Target<'_>, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
         let lock = target.0;
         lock.bias
-            .revoke(&lock.event, cancel, || threads::is_held(lock.address()))
+            .revoke(&lock.event, cancel, || threads::is_held(lock.place()))
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::cancel::{Cancel, Cancelled};
 use crate::env::Environment;
-use crate::level::{Held, Nothing};
+use crate::level::{self, Held, Nothing};
+use crate::lockdep;
 use crate::mmap_lock::{MmapLock, MmapRead, MmapWrite, WriteSection};
 use crate::readers::{Found, Lookup, TooManyReaders, VmaReaders};
 use crate::tree::VmaTree;
@@ -137,17 +138,20 @@ impl<T: Space> AddressSpace<T> {
     }
 
     /// See [`MmapLock::read`].
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn read<'l>(&'l self, held: &'l mut Held<Nothing>) -> MmapRead<'l, T, WaitOf<T>> {
         self.lock.read(held)
     }
 
     /// See [`MmapLock::write`].
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write<'l>(&'l self, held: &'l mut Held<Nothing>) -> MmapWrite<'l, T, WaitOf<T>> {
         self.lock.write(held)
     }
 
     /// See [`VmaReaders::lock_vma_under_rcu`].
     #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_vma_under_rcu<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
@@ -177,11 +181,13 @@ impl<T: Space> AddressSpace<T> {
     /// let other = space.vma_start_read_unlocked(&mut held, 0x5000); // could wait for itself
     /// drop((vma, other));
     /// ```
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn vma_start_read_unlocked<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
         addr: u64,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
+        lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(self).addr());
         match self.readers.lock_at(addr) {
             Found::Locked(vma) => Ok(Some(vma)),
             Found::NotMapped => Ok(None),
@@ -195,12 +201,14 @@ impl<T: Space> AddressSpace<T> {
     /// # Errors
     ///
     /// As there, and [`WaitError::Cancelled`].
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn vma_start_read_unlocked_killable<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
         addr: u64,
         cancel: &Cancel<WaitOf<T>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
+        lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(self).addr());
         match self.readers.lock_at(addr) {
             Found::Locked(vma) => Ok(Some(vma)),
             Found::NotMapped => Ok(None),
@@ -240,12 +248,14 @@ impl<T: Space> AddressSpace<T> {
     /// assert_eq!(seen, ["text", "data"]);
     /// # }
     /// ```
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next_vma<'l>(
         &'l self,
         held: &'l mut Held<Nothing>,
         from: u64,
         cancel: &Cancel<WaitOf<T>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
+        lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(self).addr());
         match self.readers.lock_next(from) {
             Found::Locked(vma) => Ok(Some(vma)),
             Found::NotMapped => Ok(None),
@@ -257,6 +267,7 @@ impl<T: Space> AddressSpace<T> {
     }
 
     /// Read-locks a VMA under `mmap_lock`, to be kept after it.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn lock_in<'l>(
         &'l self,
         state: &T,

@@ -25,6 +25,7 @@ use crate::env::Environment;
 use crate::env::Host;
 use crate::events::{Counters, Events};
 use crate::level::{self, Before, Held};
+use crate::lockdep;
 use crate::readers::{TooManyReaders, VmaReaders};
 use crate::sequence::{MmSeq, Section};
 use crate::slab::Slab;
@@ -113,7 +114,9 @@ pub struct VmaTree<
     shared: Arc<Shared<V, E>>,
     /// Free slots at hand, so that most changes need not go to the slab.
     store: Vec<Handle<V>>,
-    /// Slots that the change at work has taken out of the index.
+    /// Slots that the change at work will take out of the index. Means nothing between changes.
+    met: Vec<Handle<V>>,
+    /// Slots that it has taken out, and that are still attached.
     covered: Vec<Handle<V>>,
     len: usize,
 }
@@ -146,6 +149,7 @@ impl<V, E: Environment> VmaTree<V, E> {
                 slab: slab.clone(),
             }),
             store: Vec::new(),
+            met: Vec::new(),
             covered: Vec::new(),
             len: 0,
         }
@@ -300,6 +304,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// When the VMA has as many readers as can be counted.
     #[doc(alias = "vma_start_read_locked")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn start_read_locked<'h, L: Before<level::VmaRead>>(
         &'h self,
         _held: &'h mut Held<L>,
@@ -315,6 +320,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// When the VMA has as many readers as can be counted.
     #[doc(alias = "vma_start_read_locked_nested")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn start_read_locked_nested<'h>(
         &'h self,
         _outer: &VmaRead<'h, V, E>,
@@ -323,6 +329,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.at(addr).map(|vma| self.read_lock(vma)).transpose()
     }
 
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn read_lock<'t>(
         &'t self,
         vma: VmaRef<'t, V>,
@@ -345,6 +352,7 @@ impl<V, E: Environment> VmaTree<V, E> {
 
     /// Write-locks the VMA that contains `addr` until the section ends, waiting for its readers.
     #[doc(alias = "vma_start_write")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write_lock(&mut self, addr: u64) -> Option<VmaWrite<'_, V>> {
         // Without a canceller there is no error.
         self.write_lock_by(addr, None).ok().flatten()
@@ -357,6 +365,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// [`Cancelled`]; this VMA is as it was.
     #[doc(alias = "vma_start_write_killable")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write_lock_killable(
         &mut self,
         addr: u64,
@@ -365,6 +374,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.write_lock_by(addr, Some(cancel))
     }
 
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn write_lock_by(
         &mut self,
         addr: u64,
@@ -374,6 +384,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         let Some(slot) = self.index.reader().get(addr) else {
             return Ok(None);
         };
+        lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
         slot.lock
             .start_write::<E::Readers, E::Wait>(section, cancel)?;
         // SAFETY: 1 and 2: attached to this tree, which is borrowed by `&mut`, and locked.
@@ -385,6 +396,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// # Errors
     ///
     /// [`Cancelled`]; those locked already stay locked.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn write_lock_range(
         &mut self,
         range: Range<u64>,

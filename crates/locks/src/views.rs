@@ -11,6 +11,7 @@ use crate::env::Environment;
 #[cfg(feature = "std")]
 use crate::env::Host;
 use crate::level::{self, Held};
+use crate::lockdep::Note;
 use crate::slot::VmaSlot;
 use crate::vma_lock::Hold;
 use core::fmt;
@@ -113,6 +114,7 @@ pub struct VmaRead<
     slot: &'l VmaSlot<V>,
     hold: Hold<E::Readers>,
     held: Held<level::VmaRead>,
+    note: Note<level::VmaRead>,
 }
 
 impl<'l, V, E: Environment> VmaRead<'l, V, E> {
@@ -121,11 +123,13 @@ impl<'l, V, E: Environment> VmaRead<'l, V, E> {
     /// The slot's read lock is held as `hold` says, and given to this guard. During `'l` the slab
     /// exists, whatever happens to the tree.
     #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) unsafe fn new(slot: &'l VmaSlot<V>, hold: Hold<E::Readers>) -> Self {
         Self {
             slot,
             hold,
             held: Held::assume(),
+            note: Note::new(slot.lock.place()),
         }
     }
 
@@ -166,6 +170,7 @@ impl<V, E: Environment> Deref for VmaRead<'_, V, E> {
 impl<V, E: Environment> Drop for VmaRead<'_, V, E> {
     #[inline]
     fn drop(&mut self) {
+        self.note.forget();
         self.slot.lock.end_read::<E::Readers, E::Wait>(self.hold);
     }
 }

@@ -80,9 +80,8 @@ impl VmaLock {
         }
     }
 
-    /// What a spot says of it.
-    #[cfg(feature = "std")]
-    pub(crate) fn address(&self) -> usize {
+    /// Which lock it is: what a spot says of it, and a report.
+    pub(crate) fn place(&self) -> usize {
         core::ptr::from_ref(self).addr()
     }
 

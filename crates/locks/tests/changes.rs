@@ -299,3 +299,25 @@ fn only_what_a_section_touches_is_locked() {
     assert_eq!(untouched.map(|vma| *vma), Some(2));
     assert_eq!(space.readers().events().nr_abort, 1);
 }
+
+/// A panic of the embedder's in the middle of a change: what was displaced is dropped, once.
+#[test]
+fn a_panic_in_the_middle_leaves_a_valid_tree() {
+    let alive = Rc::new(());
+    let value = |nr| Counted64(nr, Rc::clone(&alive));
+    let mut tree = Tree::new();
+    for start in [0, 10, 20, 30] {
+        tree.insert(start..start + 10, value(start)).expect("free");
+    }
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = tree.clear(5..40, |fate| assert!(!matches!(fate, Fate::Gone(..))));
+    }));
+    assert!(panic.is_err());
+    assert_eq!(contents(&tree), [(0..5, 0)]);
+    tree.end_write();
+    tree.insert_over(0..20, value(7), |_| ()).expect("memory");
+    assert_eq!((tree.len(), Rc::strong_count(&alive)), (1, 2));
+    tree.validate().expect("valid");
+    drop(tree);
+    assert_eq!(Rc::strong_count(&alive), 1);
+}

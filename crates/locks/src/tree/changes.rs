@@ -15,6 +15,8 @@
 
 use super::{VmaTree, span_of};
 use crate::env::Environment;
+use crate::level;
+use crate::lockdep;
 use crate::sequence::Section;
 use crate::slot::{Handle, VmaSlot};
 use crate::views::{VmaRef, VmaWrite, addresses};
@@ -263,6 +265,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// For an empty range, one in the middle of a VMA, or without memory.
     #[doc(alias = "MAP_FIXED")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn insert_over(
         &mut self,
         range: Range<u64>,
@@ -282,10 +285,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             index.store(span, handle).map_err(|error| error.cause)
         }) {
             Ok(stored) => stored.slot(),
-            Err(error) => {
-                self.covered.clear();
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         };
         self.settle(section, &met, fate);
         // SAFETY: A slot of this tree: 3.
@@ -324,6 +324,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// ```
     #[doc(alias = "vma_expand")]
     #[doc(alias = "commit_merge")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn expand(
         &mut self,
         addr: u64,
@@ -341,10 +342,9 @@ impl<V, E: Environment> VmaTree<V, E> {
         let slot = Self::slot(handle);
         self.write_lock_slot(section, slot);
         let met = self.meet(section, span, Some(slot))?;
-        if let Err(error) = self.index.store(span, handle) {
-            self.covered.clear();
-            return Err(error.cause.into());
-        }
+        self.index
+            .store(span, handle)
+            .map_err(|error| error.cause)?;
         // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
         unsafe { slot.set_span(span) };
         self.settle(section, &met, fate);
@@ -361,6 +361,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// If no VMA contains `addr` and an address below it, or without memory.
     #[doc(alias = "__split_vma")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn split(&mut self, addr: u64, upper: V) -> Result<VmaWrite<'_, V>, InsertError<V>> {
         let section = self.shared.seq.begin();
         let (was, slot) = match self.at(addr) {
@@ -390,6 +391,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// Without memory.
     #[doc(alias = "vma_mark_detached")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn remove(&mut self, addr: u64) -> Result<Option<(Range<u64>, V)>, ChangeError> {
         let section = self.shared.seq.begin();
         let Some(vma) = self.at(addr) else {
@@ -409,6 +411,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// For an empty range, one in the middle of a VMA, or without memory.
     #[doc(alias = "vms_gather_munmap_vmas")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn clear(
         &mut self,
         range: Range<u64>,
@@ -417,13 +420,10 @@ impl<V, E: Environment> VmaTree<V, E> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
         let met = self.meet(section, span, None)?;
-        if self.covered.is_empty() && met.below.is_none() && met.above.is_none() {
+        if self.met.is_empty() && met.below.is_none() && met.above.is_none() {
             return Ok(());
         }
-        if let Err(error) = self.index.clear(span) {
-            self.covered.clear();
-            return Err(error.into());
-        }
+        self.index.clear(span)?;
         self.settle(section, &met, fate);
         Ok(())
     }
@@ -436,6 +436,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// Without memory; there is no child.
     #[doc(alias = "dup_mmap")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn duplicate(
         &mut self,
         mut copy: impl FnMut(VmaRef<'_, V>) -> Option<V>,
@@ -456,20 +457,24 @@ impl<V, E: Environment> VmaTree<V, E> {
         Ok(child)
     }
 
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn write_lock_slot(&self, section: Section, slot: &VmaSlot<V>) {
+        lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
         // Without a canceller there is no error.
         let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
     }
 
-    /// Write-locks every VMA that meets `span`, but for `spared`, and notes in `covered` and in
+    /// Write-locks every VMA that meets `span`, but for `spared`, and notes in `self.met` and in
     /// the answer what a store there will do to them.
+    #[cfg_attr(feature = "lockdep", track_caller)]
     fn meet(
         &mut self,
         section: Section,
         span: Span,
         spared: Option<&VmaSlot<V>>,
     ) -> Result<Met, ChangeError> {
-        self.covered.clear();
+        self.detach_covered(section, drop);
+        self.met.clear();
         let mut met = Met {
             below: None,
             above: None,
@@ -480,18 +485,18 @@ impl<V, E: Environment> VmaTree<V, E> {
             }
             match (was.first < span.first, was.last > span.last) {
                 (true, true) => {
-                    self.covered.clear();
                     return Err(ChangeError::WouldSplit(addresses(was)));
                 }
                 (true, false) => met.below = Some((was, Span::new(was.first, span.first - 1))),
                 (false, true) => met.above = Some((was, Span::new(span.last + 1, was.last))),
                 (false, false) => {
-                    self.covered
+                    self.met
                         .try_reserve(1)
                         .map_err(|_| ChangeError::OutOfMemory)?;
-                    self.covered.push(Handle::of(slot));
+                    self.met.push(Handle::of(slot));
                 }
             }
+            lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
             // Without a canceller there is no error.
             let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
         }
@@ -500,6 +505,8 @@ impl<V, E: Environment> VmaTree<V, E> {
 
     /// After the store: moves the ends of those that were trimmed, detaches those covered.
     fn settle(&mut self, section: Section, met: &Met, mut fate: impl FnMut(Fate<'_, V>)) {
+        debug_assert!(self.covered.is_empty());
+        core::mem::swap(&mut self.met, &mut self.covered);
         for (was, is) in [met.below, met.above].into_iter().flatten() {
             let Some(slot) = self.index.reader().get(is.first) else {
                 debug_assert!(false, "a trimmed VMA is in the index");
@@ -511,10 +518,18 @@ impl<V, E: Environment> VmaTree<V, E> {
             let value = unsafe { slot.value_mut() };
             fate(Fate::Trimmed(addresses(was), addresses(is), value));
         }
-        // Should `fate` panic, the rest is detached by the next change, or with the tree.
-        while let Some(handle) = self.covered.pop() {
-            let (span, value) = self.detach(section, handle);
+        self.detach_covered(section, |(span, value)| {
             fate(Fate::Gone(addresses(span), value));
+        });
+    }
+
+    /// Detaches what a store has taken out of the index. Should `gone` panic, the rest is for the
+    /// next change, or for the tree's drop.
+    fn detach_covered(&mut self, section: Section, mut gone: impl FnMut((Span, V))) {
+        while let Some(handle) = self.covered.pop() {
+            // Locked already, unless it is left from a section that is over.
+            self.write_lock_slot(section, Self::slot(handle));
+            gone(self.detach(section, handle));
         }
     }
 }
@@ -536,10 +551,7 @@ impl<V, E: Environment> Drop for VmaTree<V, E> {
             unsafe { self.shared.slab.give_back([Handle::of(slot)].into_iter()) };
             drop(content);
         }
-        let covered = core::mem::take(&mut self.covered);
-        covered
-            .into_iter()
-            .for_each(|handle| drop(self.detach(section, handle)));
+        self.detach_covered(section, drop);
         // SAFETY: From this slab, and owned by this tree alone.
         unsafe { self.shared.slab.give_back(self.store.drain(..)) };
     }
