@@ -121,6 +121,39 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         self.run(|writer| writer.clear(span))
     }
 
+    /// Removes every entry that `keep` refuses, each by a step of its own. O(n + removed × log n).
+    ///
+    /// # Errors
+    ///
+    /// Without memory; entries before the one that could not be removed have been judged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use maple_tree::{MapleTree, TreeWriter};
+    ///
+    /// let tree: MapleTree<u32> = (0..9).map(|i| (10 * i..=10 * i + 4, i as u32)).collect();
+    /// let mut writer: TreeWriter<u32> = TreeWriter::from(tree);
+    /// writer.retain(|_, value| value % 3 == 0)?;
+    /// let left: Vec<u32> = writer.reader().iter().map(|(_, value)| value).collect();
+    /// assert_eq!(left, [0, 3, 6]);
+    /// # }
+    /// # Ok::<(), maple_tree::AllocError>(())
+    /// ```
+    pub fn retain(
+        &mut self,
+        mut keep: impl FnMut(Span, E::Ref<'_>) -> bool,
+    ) -> Result<(), AllocError> {
+        let mut cursor = self.cursor_mut(0);
+        while let Some((span, entry)) = cursor.next() {
+            if !keep(span, entry) {
+                cursor.erase()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Checks every invariant of the structure. O(n).
     ///
     /// # Errors
