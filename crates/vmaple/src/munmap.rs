@@ -5,7 +5,7 @@ use crate::errno::{CallError, Errno};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::{Part, SplitLimit};
-use crate::vma::Vma;
+use crate::vma::{Backing, Vma};
 use vmaple_locks::Environment;
 
 /// Whether anything is mapped in a range.
@@ -60,15 +60,40 @@ impl<E: Environment> Mm<E> {
             return Ok(());
         };
         let is_inside = first.start < range.start && range.end < first.end;
-        if is_inside && first.operations().is_none() {
-            self.check_cut(first, range)?;
-            first.may_split(range.start)?;
-            return self.punch(range);
+        if is_inside && self.len() >= self.config.max_map_count {
+            return Err(Errno::ENOMEM);
+        }
+        if self.is_plain(first, range) {
+            return if is_inside {
+                self.punch(range)
+            } else {
+                self.take_out(range)
+            };
         }
         if self.isolate(range)? == Occupancy::Taken {
             self.take_out(range)?;
         }
         Ok(())
+    }
+
+    /// Whether all VMAs of `range`, the first of which is `first`, can be taken out or cut, and
+    /// nobody wants to hear of each cut.
+    fn is_plain(&self, first: &Vma, range: AddrRange) -> bool {
+        let mut vma = first;
+        loop {
+            let is_cut = vma.start < range.start || vma.end > range.end;
+            let is_whole = matches!(&vma.backing, Backing::Special(_)) && is_cut;
+            if vma.flags.contains(VmFlags::SEALED) || vma.operations().is_some() || is_whole {
+                return false;
+            }
+            if vma.end >= range.end {
+                return true;
+            }
+            match self.tree.first_in(AddrRange::new(vma.end, range.end)) {
+                Some(next) => vma = next,
+                None => return true,
+            }
+        }
     }
 
     /// The checks before `vma`, which begins below `range`, is cut there.

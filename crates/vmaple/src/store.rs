@@ -10,7 +10,7 @@ use crate::merge::{
 };
 use crate::mm::Mm;
 use crate::vma::{UffdId, Vma};
-use crate::vma_tree::Moment;
+use crate::vma_tree::{Cleared, Moment};
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
 
@@ -72,13 +72,20 @@ impl<E: Environment> Mm<E> {
         Ok(())
     }
 
-    /// Takes out all VMAs of `range`; none may reach out of it.
+    /// Takes out all VMAs of `range`; those that reach out of it, on one side each, are cut.
     pub(crate) fn take_out(&mut self, range: AddrRange) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        self.tree.clear(range, |vma| {
-            vma.closed();
-            count_vma(counters, vma, shift, -1);
-            counters.removals += 1;
+        self.tree.clear(range, shift, |change| match change {
+            Cleared::Gone(vma) => {
+                vma.closed();
+                count_vma(counters, vma, shift, -1);
+                counters.removals += 1;
+            }
+            Cleared::Trimmed(vma, moment) => {
+                counters.splits += u64::from(moment == Moment::After);
+                counters.removals += u64::from(moment == Moment::After);
+                count_at(counters, vma, shift, moment);
+            }
         })
     }
 

@@ -38,6 +38,19 @@ impl<E: Environment> fmt::Debug for VmaTree<E> {
     }
 }
 
+/// What becomes of a VMA whose addresses are freed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cleared<'c> {
+    Gone(&'c Vma),
+    Trimmed(&'c Vma, Moment),
+}
+
+/// Leaves `vma` the part `rest`.
+fn trim(vma: &mut Vma, rest: &Range<u64>, page_shift: u32) {
+    vma.pgoff = vma.pgoff_at(rest.start, page_shift);
+    (vma.start, vma.end) = (rest.start, rest.end);
+}
+
 fn addresses(range: AddrRange) -> Range<u64> {
     range.start..range.end
 }
@@ -139,16 +152,19 @@ impl<E: Environment> VmaTree<E> {
         }
     }
 
-    /// Takes out every VMA of `range` and shows it to `gone`; none may reach out of it.
+    /// Frees `range`. VMAs wholly in it go; one that reaches out of it on one side keeps that.
     pub(crate) fn clear(
         &mut self,
         range: AddrRange,
-        mut gone: impl FnMut(&Vma),
+        page_shift: u32,
+        mut change: impl FnMut(Cleared<'_>),
     ) -> Result<(), Errno> {
-        let fate = |fate: Fate<'_, Vma>| {
-            debug_assert!(matches!(fate, Fate::Gone(..)));
-            if let Fate::Gone(_, vma) = fate {
-                gone(&vma);
+        let fate = |fate: Fate<'_, Vma>| match fate {
+            Fate::Gone(_, vma) => change(Cleared::Gone(&vma)),
+            Fate::Trimmed(_, rest, vma) => {
+                change(Cleared::Trimmed(vma, Moment::Before));
+                trim(vma, &rest, page_shift);
+                change(Cleared::Trimmed(vma, Moment::After));
             }
         };
         self.locked
@@ -243,8 +259,7 @@ impl<E: Environment> VmaTree<E> {
             Fate::Gone(_, vma) => count(&vma, Moment::Before),
             Fate::Trimmed(_, rest, vma) => {
                 count(vma, Moment::Before);
-                vma.pgoff = vma.pgoff_at(rest.start, page_shift);
-                (vma.start, vma.end) = (rest.start, rest.end);
+                trim(vma, &rest, page_shift);
                 count(vma, Moment::After);
             }
         };

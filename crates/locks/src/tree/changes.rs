@@ -479,7 +479,14 @@ impl<V, E: Environment> VmaTree<V, E> {
             below: None,
             above: None,
         };
-        for (was, slot) in self.index.reader().range(span) {
+        let reader = self.index.reader();
+        let mut from = Some(span.first);
+        // One walk for each: most changes meet one or two, for which an iterator costs more.
+        while let Some(at) = from
+            && let Some((was, slot)) = reader.find(at)
+            && was.first <= span.last
+        {
+            from = (was.last < span.last).then(|| was.last + 1);
             if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
                 continue;
             }
