@@ -6,7 +6,8 @@ use crate::files::SEGMENT_LEN;
 use crate::op::{CallName, Op};
 
 const PAGE: u64 = 4096;
-/// What is locked at once may not be larger: the kernel takes seconds for it.
+/// What is locked, populated or guarded at once may not be larger: the kernel takes seconds for
+/// it, or all memory.
 const MOST_LOCKED: u64 = 64 << 20;
 
 /// Whether `op` touches none of the `taboo` ranges, needs no memory by the gigabyte, and is
@@ -27,7 +28,11 @@ pub(crate) fn is_harmless(mm: &Mm, taboo: &[AddrRange], op: &Op) -> bool {
     match op.call {
         CallName::Mmap => d & 0x10 == 0 || clear(a, b),
         // Populating: what guard pages do to it is not in the map.
-        CallName::Madvise if matches!(c, 22 | 23) => clear(a, b) && !guarded(a, b),
+        CallName::Madvise if matches!(c, 22 | 23) => {
+            b <= MOST_LOCKED && clear(a, b) && !guarded(a, b)
+        }
+        // Guards fill page tables: on terabytes they take all memory of the machine.
+        CallName::Madvise if c == 102 => b <= MOST_LOCKED && clear(a, b),
         // MADV_COLLAPSE and memory failure hang on pages.
         CallName::Madvise => !matches!(c, 25 | 100 | 101) && clear(a, b),
         CallName::Munmap
