@@ -21,6 +21,16 @@ pub(crate) struct Limits {
     span: Span,
 }
 
+/// How hints are looked at.
+const LOOK_AT_HINT: Ordering = if cfg!(planted = "hint_relaxed") {
+    // Relaxed: the bug.
+    Ordering::Relaxed
+} else {
+    // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the write
+    // that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
+    Ordering::Acquire
+};
+
 impl Limits {
     pub(crate) fn new(size: u64, align: u64, span: Span) -> Option<Self> {
         let extra = size.checked_sub(1)?;
@@ -54,9 +64,7 @@ impl Limits {
     fn hopeful<C: Config>(&self, branch: BranchRef<'_, C>) -> SlotSet {
         let gaps = branch.node.gaps().iter().enumerate();
         gaps.fold(0, |set, (slot, gap)| {
-            // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees
-            // the write that used the gap up. Loom has no witness, see there.
-            set | u64::from(gap.load(Ordering::Acquire) > self.extra) << slot
+            set | u64::from(gap.load(LOOK_AT_HINT) > self.extra) << slot
         })
     }
 

@@ -21,7 +21,10 @@
 mod failing;
 
 use failing::with_failures;
-use maple_tree::{Config, Fan, Gaps, MapleTree, Span, Tracked, TracksGaps, TreeWriter};
+use maple_tree::{
+    AllocError, Config, Fan, Gaps, MapleTree, Room, Span, StoreError, Tracked, TracksGaps,
+    TreeWriter, WriteError,
+};
 use std::sync::Arc;
 use vmaple_model::tree::{Held, NaiveTree};
 
@@ -437,4 +440,99 @@ fn edge_26_a_copy_that_fails_at_any_entry_leaves_nothing() {
     }
     assert!(nr_failed > 40, "every entry's duplicate has failed once");
     assert_eq!(Arc::strong_count(&counted) - 1, 40);
+}
+
+/// An invalid call of each kind on a tree that holds [0x0, 0x9fff] and ends there.
+fn refusals<T>(tree: &mut T, call: impl Fn(&mut T, WriteError) -> Option<StoreError<u32>>) {
+    let causes = [
+        WriteError::InvertedRange,
+        WriteError::Occupied(Span::new(0, PAGE - 1)),
+        WriteError::Vacant,
+        WriteError::NoGap,
+        WriteError::ZeroSize,
+        WriteError::BadAlignment,
+    ];
+    for expected in causes {
+        let refused = call(tree, expected).unwrap_or_else(|| panic!("{expected} came through"));
+        assert_eq!(
+            (refused.cause, refused.entry),
+            (expected, 7),
+            "the entry comes back"
+        );
+    }
+}
+
+/// Makes the call on `$tree` that is to be refused for `$cause`, with the entry 7.
+macro_rules! refused {
+    ($tree:expr, $cause:expr) => {
+        match $cause {
+            WriteError::InvertedRange => {
+                let room = Room::new(1, Span::new(9, 0));
+                let others = [
+                    $tree
+                        .insert(Span::new(2, 1), 7)
+                        .err()
+                        .map(|refused| refused.cause),
+                    $tree
+                        .allocate_lowest(room, 7)
+                        .err()
+                        .map(|refused| refused.cause),
+                    $tree.clear(Span::new(2, 1)).err(),
+                    $tree.plan_store(Span::new(2, 1)).err(),
+                    $tree.plan_insert(Span::new(2, 1)).err(),
+                    $tree.plan_clear(Span::new(2, 1)).err(),
+                    $tree.plan_lowest(room).err(),
+                ];
+                assert_eq!(others, [Some(WriteError::InvertedRange); 7]);
+                $tree.store(Span::new(2, 1), 7).err()
+            }
+            WriteError::Occupied(_) => $tree.insert(0..=u64::MAX, 7).err(),
+            WriteError::Vacant => $tree.replace(u64::MAX, 7).err(),
+            WriteError::NoGap => $tree.allocate_highest(Room::new(1, 0..=PAGE), 7).err(),
+            WriteError::ZeroSize => $tree.allocate_lowest(Room::new(0, 0..=PAGE), 7).err(),
+            WriteError::BadAlignment => {
+                let room = Room::new(1, 0..=u64::MAX);
+                let zero = $tree.allocate_highest(room.aligned(0), 7);
+                assert_eq!(zero.err().map(|refused| refused.cause), Some($cause));
+                $tree.allocate_lowest(room.aligned(3), 7).err()
+            }
+            WriteError::Alloc(_) => with_failures(0, || $tree.store(5, 7).err()),
+            WriteError::NotAbove(_) => None,
+        }
+    };
+}
+
+#[test]
+fn every_invalid_call_has_its_error_and_changes_nothing() {
+    let (mut tree, naive) = pages::<Small>(10);
+    let mut writer = TreeWriter::<u32, Small>::from(tree.clone());
+    let _reader = writer.new_reader();
+    refusals(&mut tree, |tree, cause| refused!(tree, cause));
+    refusals(&mut writer, |writer, cause| refused!(writer, cause));
+    let no_memory = refused!(writer, WriteError::Alloc(AllocError)).expect("no memory");
+    assert_eq!(
+        (no_memory.entry, no_memory.cause),
+        (7, WriteError::Alloc(AllocError))
+    );
+    let last = WriteError::NotAbove(Span::new(9 * PAGE, 10 * PAGE - 1));
+    let refused = tree.appender().push(10 * PAGE - 1, 7).expect_err("taken");
+    assert_eq!((refused.entry, refused.cause), (7, last));
+    let mut upper = tree.clone();
+    assert_eq!(tree.append(&mut upper), Err(last));
+    // Searches have no error: there is no such gap.
+    for (size, align, limits) in [
+        (0, 1, (0, 9)),
+        (1, 3, (0, 9)),
+        (1, 0, (0, 9)),
+        (1, 1, (9, 0)),
+    ] {
+        let limits = Span::new(limits.0, limits.1);
+        assert_eq!(tree.lowest_gap(size, align, limits), None);
+        assert_eq!(tree.highest_gap(size, align, limits), None);
+    }
+    assert!(tree.range(Span::new(9, 0)).next().is_none());
+    for tree in [tree, upper, writer.duplicate().expect("memory")] {
+        assert_eq!(tree.validate(), Ok(()));
+        assert!(tree.iter().map(flat).eq(naive.entries()));
+    }
 }

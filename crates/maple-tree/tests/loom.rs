@@ -301,3 +301,19 @@ fn a_gap_seen_used_up_is_occupied() {
         },
     );
 }
+
+#[test]
+fn a_lowered_hint_comes_after_its_cause() {
+    // [5, 9] is the only gap of the first leaf of two levels: used up, its hint alone says so.
+    beside(
+        4,
+        |tree| store(tree, 5, 9),
+        |tree| {
+            let section = tree.enter();
+            let reader = tree.read(&section);
+            if reader.lowest_gap(5, 1, 5..=9).is_none() {
+                assert!(reader.load(7).is_some());
+            }
+        },
+    );
+}

@@ -172,10 +172,20 @@ pub(super) fn raise_gaps<'a, A: Above + 'a>(way: impl DoubleEndedIterator<Item =
             return;
         }
         // Relaxed: the Release that publishes comes after; a search that sees the new gap's leaf
-        // by way of it sees this too. Loom has no witness: its trees are too low for this path.
+        // by way of it sees this too. Witness: `tests/loom.rs::a_gap_seen_to_grow_is_found`.
         hint.store(gap, Ordering::Relaxed);
     }
 }
+
+/// How hints are lowered.
+const SETTLE: Ordering = if cfg!(planted = "settle_relaxed") {
+    // Relaxed: the bug.
+    Ordering::Relaxed
+} else {
+    // Release: pairs with the Acquire in gap search; a search that sees the lowered hint sees the
+    // write that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
+    Ordering::Release
+};
 
 /// Makes the hints on the way exact, the lowest being `gap`. Beside readers, none is below its
 /// new value.
@@ -204,10 +214,7 @@ pub(super) fn settle_gaps<'a, A: Above + 'a>(
             // What was raised was raised to the exact value, and above it nothing changes.
             return;
         }
-        // Release: pairs with the Acquire in gap search; a search that sees the lowered hint sees
-        // the write that used the gap up.
-        // Loom has no witness: its trees are too low for this path.
-        hint.store(gap, Ordering::Release);
+        hint.store(gap, SETTLE);
         below = Some((gaps, old));
     }
 }
