@@ -172,7 +172,8 @@ pub(super) fn raise_gaps<'a, A: Above + 'a>(way: impl DoubleEndedIterator<Item =
             return;
         }
         // Relaxed: the Release that publishes comes after; a search that sees the new gap's leaf
-        // by way of it sees this too. Witness: `tests/loom.rs::a_gap_seen_to_grow_is_found`.
+        // by way of it sees this too.
+        // Witness: `tests/loom.rs::a_gap_seen_to_grow_within_a_leaf_is_found`.
         hint.store(gap, Ordering::Relaxed);
     }
 }
