@@ -188,6 +188,9 @@ pub(crate) fn absorb(
     other: Option<&Vma>,
 ) -> Merged {
     let from_other = other.map_or(VmFlags::empty(), |other| other.flags);
+    let from_proposal = proposal
+        .anon_vma
+        .filter(|_| !cfg!(planted = "anon_vma_not_taken"));
     Merged {
         range,
         pgoff,
@@ -195,7 +198,7 @@ pub(crate) fn absorb(
         anon_vma: target
             .anon_vma
             .or_else(|| other.and_then(|other| other.anon_vma))
-            .or(proposal.anon_vma),
+            .or(from_proposal),
     }
 }
 
