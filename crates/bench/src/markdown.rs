@@ -223,11 +223,12 @@ fn peer_figure(results: &Results, row: &str, side: &str) -> String {
     };
     let figure = |key| cell.figure(key).unwrap_or_default();
     format!(
-        "{alone:.1} → {:.1} M reads/s; {:.0} k replaces/s; p99.9 {:.0} ns; {:.1} / {:.1} anomalies \
-         per M lookups / scans",
+        "{alone:.1} → {:.1} M reads/s; {:.0} k replaces/s; p99.9 {:.0} ns (of an empty timing \
+         {:.0}); {:.1} / {:.1} anomalies per M lookups / scans",
         figure("beside"),
         figure("writer"),
         figure("p999"),
+        figure("floor"),
         figure("missed"),
         figure("torn"),
     )

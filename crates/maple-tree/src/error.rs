@@ -1,4 +1,4 @@
-//! What can go wrong: no memory, an inverted range, an occupied one.
+//! What can go wrong: no memory, an inverted range, an occupied one, readers that stay.
 
 use crate::span::Span;
 use core::fmt;
@@ -14,6 +14,22 @@ impl fmt::Display for AllocError {
 }
 
 impl core::error::Error for AllocError {}
+
+/// Readers that stay inside keep more displaced memory than the writer wants to have around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadersStalled {
+    /// How many displaced nodes and entries wait.
+    pub nr_waiting: usize,
+}
+
+impl fmt::Display for ReadersStalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nr = self.nr_waiting;
+        write!(f, "{nr} displaced nodes and entries wait for readers")
+    }
+}
+
+impl core::error::Error for ReadersStalled {}
 
 /// Why a range was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

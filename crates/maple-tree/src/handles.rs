@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::config::Gaps;
 use crate::core_tree::CoreTree;
 use crate::entry::Entry;
-use crate::error::AllocError;
+use crate::error::{AllocError, ReadersStalled};
 use crate::joint::Joint;
 use crate::limbo::Limbo;
 use crate::link::Root;
@@ -95,7 +95,7 @@ impl<E: Entry, C: Config> Drop for Trunk<E, C> {
 ///
 /// Every store is one atomic step for readers. Memory that a write displaces is freed in batches,
 /// by later writes, once no reader can see it; a reader that stays in its section keeps everything
-/// displaced meanwhile.
+/// displaced meanwhile, which [`keep_waiting_within`](Self::keep_waiting_within) bounds.
 ///
 /// Dropping the writer leaves the tree as it is to its readers; the last handle frees it.
 ///
@@ -298,6 +298,57 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     pub fn nr_waiting(&self) -> usize {
         let State { nodes, limbo } = self.state();
         nodes.nr_retired() + limbo.nr_waiting()
+    }
+
+    /// Sees to it that at most `most` displaced nodes and entries wait for readers to leave: frees
+    /// what no reader can see any more, if there are more than that. Waits for nobody.
+    ///
+    /// A reader that stays in its section keeps everything that is displaced meanwhile, and by
+    /// itself nothing stops writers from displacing more. Called before each write, this bounds it
+    /// by `most` and what one write displaces. A node counts as one, and has at most a few hundred
+    /// bytes, but for a write over a wide range, which displaces whole subtrees that count as one
+    /// each.
+    ///
+    /// O(1) as long as no more than `most` wait, else a barrier on all processors.
+    ///
+    /// # Errors
+    ///
+    /// More than `most` wait for readers that are still inside: try again later, write all the same,
+    /// or wait by [`reclaim`](Self::reclaim).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use maple_tree::{ReadersStalled, TreeWriter};
+    ///
+    /// let mut writer: TreeWriter<u32> = TreeWriter::new();
+    /// let reader = writer.new_reader();
+    /// let section = reader.enter();
+    /// let stalled: ReadersStalled = (0..10_000)
+    ///     .find_map(|i| {
+    ///         writer.store(i..=i + 5, 1).expect("memory");
+    ///         writer.keep_waiting_within(1000).err()
+    ///     })
+    ///     .expect("the reader stays inside");
+    /// assert!(stalled.nr_waiting < 1100);
+    /// drop(section);
+    /// # // Readers of other tests share the backend.
+    /// # writer.reclaim();
+    /// assert!(writer.keep_waiting_within(1000).is_ok());
+    /// # }
+    /// ```
+    pub fn keep_waiting_within(&mut self, most: usize) -> Result<(), ReadersStalled> {
+        if self.nr_waiting() <= most {
+            return Ok(());
+        }
+        let (_, State { nodes, limbo }) = self.parts_mut();
+        limbo.try_free::<E, C, B>(nodes);
+        let nr_waiting = self.nr_waiting();
+        if nr_waiting > most {
+            return Err(ReadersStalled { nr_waiting });
+        }
+        Ok(())
     }
 
     /// Waits until no reader can see what was displaced so far, and frees it.

