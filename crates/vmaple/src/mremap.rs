@@ -343,6 +343,8 @@ impl<E: Environment> Mm<E> {
             self.enough_memory(self.pages(remap.new_len - kept))?;
         }
         let target = AddrRange::new(remap.new_addr, remap.new_addr + remap.new_len);
+        // The copy, and the source's removal with two cuts: all or nothing.
+        self.tree.reserve(source, 4)?;
         let copy = self.copy_for_move(vma, source.start, target);
         let held = self.insert_merging(copy, Reach::BothSides)?;
         if held == target

@@ -172,6 +172,12 @@ impl<E: Environment> VmaTree<E> {
             .map_err(|cause| errno_of(&cause))
     }
 
+    /// Makes sure that the next `nr` changes within `range` cannot fail for want of memory.
+    pub(crate) fn reserve(&mut self, range: AddrRange, nr: usize) -> Result<(), Errno> {
+        let outcome = self.locked.reserve_over(addresses(range), nr);
+        outcome.map_err(|cause| errno_of(&cause))
+    }
+
     /// Cuts the VMA that contains `addr`, not as its first address, in two there.
     pub(crate) fn cut(&mut self, addr: u64, page_shift: u32) -> Result<(), Errno> {
         let Some(below) = self.at(addr) else {
@@ -204,9 +210,9 @@ impl<E: Environment> VmaTree<E> {
         let whole = old.range();
         debug_assert!(whole.start <= range.start && range.end <= whole.end);
         let cuts = usize::from(whole.start < range.start) + usize::from(range.end < whole.end);
-        self.locked
-            .reserve(cuts)
-            .map_err(|cause| errno_of(&cause))?;
+        if cuts == 2 {
+            self.reserve(range, cuts)?;
+        }
         if range.end < whole.end {
             self.cut(range.end, page_shift)?;
         }
@@ -229,6 +235,7 @@ impl<E: Environment> VmaTree<E> {
         page_shift: u32,
         mut count: impl FnMut(&Vma, Moment),
     ) -> Result<(), Errno> {
+        self.reserve(range, 2)?;
         self.cut(range.end, page_shift)?;
         let trimmed = |fate: Fate<'_, Vma>| {
             if let Fate::Trimmed(_, rest, vma) = fate {

@@ -117,6 +117,22 @@ struct Met {
 }
 
 impl<V, E: Environment> VmaTree<V, E> {
+    /// Makes sure that the next `nr` changes within `range` cannot fail for want of memory, so
+    /// that several that belong together are all made or none: each call that puts a VMA in,
+    /// splits one, gives one a range, or frees a range counts as one. O(`nr` + VMAs in the range).
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::OutOfMemory`]; the VMAs are unchanged.
+    pub fn reserve_over(&mut self, range: Range<u64>, nr: usize) -> Result<(), ChangeError> {
+        let nr_met = self.overlapping(range).count() + nr;
+        self.met
+            .try_reserve(nr_met)
+            .map_err(|_| ChangeError::OutOfMemory)?;
+        self.reserve(nr)?;
+        Ok(self.index.reserve(nr)?)
+    }
+
     /// Makes sure that the next `nr` VMAs that come into being need no memory for themselves.
     /// The index may still need some.
     ///
