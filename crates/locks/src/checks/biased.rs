@@ -49,9 +49,12 @@ fn the_second_read_leaves_a_mark() {
     });
 }
 
+/// Three preemptions: in after the mark, past the writer's fence, and out before the wake-up.
 #[test]
 fn biased_reader_then_writer() {
-    loom::model(|| {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(|| {
         let model = biased();
         let reader = {
             let model = Arc::clone(&model);

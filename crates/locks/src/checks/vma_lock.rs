@@ -36,9 +36,11 @@ fn attach_then_read() {
             let model = Arc::clone(&model);
             thread::spawn(move || read::<Spin>(&model))
         };
+        // The section is open already: its begin must not be what publishes the VMA.
+        let section = model.seq.begin();
         model.data.set(2);
         model.owner.store(1, Ordering::Relaxed);
-        model.lock.attach(model.seq.begin());
+        model.lock.attach(section);
         model.seq.end();
         let seen = reader.join().expect("no anomaly");
         assert!(seen.is_none_or(|value| value == 2));
