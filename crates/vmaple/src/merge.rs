@@ -70,7 +70,9 @@ pub(crate) enum ExistingMerge {
 fn anon_vmas_fit(target: Option<AnonVma>, source: Option<AnonVma>) -> bool {
     match (target, source) {
         (None, None) => true,
-        (Some(one), None) | (None, Some(one)) => !one.inherited,
+        (Some(one), None) | (None, Some(one)) => {
+            !one.inherited || cfg!(planted = "fork_child_merges")
+        }
         (Some(ours), Some(theirs)) => ours.id == theirs.id,
     }
 }
@@ -129,6 +131,9 @@ pub(crate) fn decide_new(
     let left = prev.filter(|prev| reach != Reach::Nowhere && fits_after(prev, proposal));
     let right = next.filter(|next| reach == Reach::BothSides && fits_right(left, next, proposal));
     match (left, right) {
+        (Some(_), Some(_)) if cfg!(planted = "new_both_as_left") => NewMerge::Left,
+        (Some(_), None) if cfg!(planted = "new_left_as_none") => NewMerge::None,
+        (None, Some(_)) if cfg!(planted = "new_right_as_none") => NewMerge::None,
         (Some(_), Some(next)) if next.backing.closes() => NewMerge::Left,
         (Some(_), Some(_)) => NewMerge::Both,
         (Some(_), None) => NewMerge::Left,
@@ -158,6 +163,11 @@ pub(crate) fn decide_existing(
     }
     match (left, right) {
         (None, None) => ExistingMerge::None,
+        (Some(_), Some(_)) if cfg!(planted = "whole_both_as_left") => ExistingMerge::WholeLeft,
+        (Some(_), None) if whole && cfg!(planted = "whole_left_as_none") => ExistingMerge::None,
+        (None, Some(_)) if whole && cfg!(planted = "whole_right_as_none") => ExistingMerge::None,
+        (Some(_), None) if !whole && cfg!(planted = "part_left_as_none") => ExistingMerge::None,
+        (None, Some(_)) if !whole && cfg!(planted = "part_right_as_none") => ExistingMerge::None,
         (Some(_), Some(next)) if next.backing.closes() => ExistingMerge::WholeLeft,
         (Some(_), Some(_)) => ExistingMerge::WholeBoth,
         (Some(_), None) if whole => ExistingMerge::WholeLeft,
@@ -188,13 +198,18 @@ pub(crate) fn absorb(
     other: Option<&Vma>,
 ) -> Merged {
     let from_other = other.map_or(VmFlags::empty(), |other| other.flags);
+    let sticky = if cfg!(planted = "sticky_lost") {
+        VmFlags::empty()
+    } else {
+        STICKY
+    };
     let from_proposal = proposal
         .anon_vma
         .filter(|_| !cfg!(planted = "anon_vma_not_taken"));
     Merged {
         range,
         pgoff,
-        flags: target.flags | ((proposal.flags | from_other) & STICKY),
+        flags: target.flags | ((proposal.flags | from_other) & sticky),
         anon_vma: target
             .anon_vma
             .or_else(|| other.and_then(|other| other.anon_vma))
