@@ -7,10 +7,9 @@
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, SlotSet, first_of, len, search, slots_from, slots_to};
-use crate::occupied::occupied;
+use crate::node::{Node, SlotSet, first_of, len, search_wide, slots_from, slots_to};
+use crate::occupied::{above, occupied};
 use crate::span::Span;
-use vmaple_sync::atomic::Ordering;
 
 /// What is looked for; valid by construction.
 #[derive(Clone, Copy)]
@@ -20,16 +19,6 @@ pub(crate) struct Limits {
     align: u64,
     span: Span,
 }
-
-/// How hints are looked at.
-const LOOK_AT_HINT: Ordering = if cfg!(planted = "hint_relaxed") {
-    // Relaxed: the bug.
-    Ordering::Relaxed
-} else {
-    // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the write
-    // that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
-    Ordering::Acquire
-};
 
 impl Limits {
     pub(crate) fn new(size: u64, align: u64, span: Span) -> Option<Self> {
@@ -62,10 +51,9 @@ impl Limits {
     /// The children that may hold such a gap, by their hints. No unused slot has one.
     #[inline]
     fn hopeful<C: Config>(&self, branch: BranchRef<'_, C>) -> SlotSet {
-        let gaps = branch.node.gaps().iter().enumerate();
-        gaps.fold(0, |set, (slot, gap)| {
-            set | u64::from(gap.load(LOOK_AT_HINT) > self.extra) << slot
-        })
+        let is_exact_lost = cfg!(planted = "hint_exact");
+        let extra = self.extra.saturating_add(u64::from(is_exact_lost));
+        above(branch.node.gaps(), extra)
     }
 
     /// The slots of a leaf that are long enough, used or not.
@@ -124,7 +112,7 @@ pub(crate) fn lowest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) -> 
                 }
             }
             Kind::Branch(branch) => {
-                let from = search(branch.pivots(), limits.span.first.max(bounds.first));
+                let from = search_wide(branch.pivots(), limits.span.first.max(bounds.first));
                 way.push(Rest {
                     branch,
                     hopeful: limits.hopeful(branch) & slots_from(from),
@@ -161,7 +149,7 @@ fn next_child<'g, C: Config>(
 #[inline]
 fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
     let pivots = leaf.pivots();
-    let from = search(pivots, limits.span.first.max(bounds.first));
+    let from = search_wide(pivots, limits.span.first.max(bounds.first));
     let mut rest = limits.candidates(leaf, bounds) & slots_from(from);
     while rest != 0 {
         let slot = rest.trailing_zeros() as usize;
@@ -189,7 +177,7 @@ pub(crate) fn highest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) ->
                 }
             }
             Kind::Branch(branch) => {
-                let to = search(branch.pivots(), limits.span.last.min(bounds.last));
+                let to = search_wide(branch.pivots(), limits.span.last.min(bounds.last));
                 way.push(Rest {
                     branch,
                     hopeful: limits.hopeful(branch) & slots_to(to),
@@ -225,7 +213,7 @@ fn prev_child<'g, C: Config>(
 #[inline]
 fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
     let pivots = leaf.pivots();
-    let to = search(pivots, limits.span.last.min(bounds.last));
+    let to = search_wide(pivots, limits.span.last.min(bounds.last));
     let mut rest = limits.candidates(leaf, bounds) & slots_to(to);
     while let Some(slot) = rest.checked_ilog2() {
         rest ^= 1 << slot;

@@ -145,6 +145,7 @@ mod node;
 mod nodes;
 mod occupied;
 mod reader;
+mod search;
 mod shared;
 mod span;
 mod tree;

@@ -221,28 +221,7 @@ impl<const N: usize, G: GapArray> Node for Branch<N, G> {
     }
 }
 
-/// The slot that covers `index`: the number of pivots below it. At most the last used slot, if
-/// `index` is within the node.
-///
-/// Without branches that depend on data: the last pivots of all groups of four are compared at
-/// once, then those of the one group that is left.
-#[inline]
-pub(crate) fn search(pivots: &[u64], index: u64) -> usize {
-    let (groups, []) = pivots.as_chunks::<4>() else {
-        return count_below(&pivots[..pivots.len() - 1], index);
-    };
-    let (_, but_last) = groups.split_last().expect("a node has slots");
-    let group = but_last
-        .iter()
-        .map(|group| usize::from(group[3] < index))
-        .sum::<usize>();
-    4 * group + count_below(&groups[group][..3], index)
-}
-
-#[inline]
-fn count_below(pivots: &[u64], index: u64) -> usize {
-    pivots.iter().map(|pivot| usize::from(*pivot < index)).sum()
-}
+pub(crate) use crate::search::{search, search_wide};
 
 /// A set of slots: bit `i` is slot `i`.
 pub(crate) type SlotSet = u64;

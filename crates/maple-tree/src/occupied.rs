@@ -1,7 +1,8 @@
-//! Which slots of a node are used, as a set of bits.
+//! Which slots of a node are used, and which promise a longer gap than some length, as sets of bits.
 //!
-//! The processor compares sixteen words with null in a handful of instructions, but the compiler
-//! reads atomics one at a time. On x86-64 this file says it in assembly; elsewhere it is a loop.
+//! The processor compares sixteen words with null in a handful of instructions, and gathers
+//! comparisons of numbers by two for each. But the compiler reads atomics one at a time, and gathers
+//! by four. On x86-64 this file says it in assembly; elsewhere it is a loop.
 //!
 //! # Safety
 //!
@@ -16,7 +17,7 @@
 )]
 
 use crate::node::{Slot, SlotSet};
-use vmaple_sync::atomic::Ordering;
+use vmaple_sync::atomic::{AtomicU64, Ordering};
 
 /// The slots that are not null: a guess that saves branches, to be confirmed by a load of the
 /// slot before what it holds is followed.
@@ -93,6 +94,104 @@ fn sixteen(slots: &[Slot; 16]) -> u16 {
     !empty as u16
 }
 
+/// How hints are looked at.
+const LOOK_AT_HINT: Ordering = if cfg!(planted = "hint_relaxed") {
+    // Relaxed: the bug.
+    Ordering::Relaxed
+} else {
+    // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the write
+    // that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
+    Ordering::Acquire
+};
+
+/// The slots with a hint above `limit`.
+#[inline]
+pub(crate) fn above(hints: &[AtomicU64], limit: u64) -> SlotSet {
+    let (groups, rest) = hints.as_chunks::<16>();
+    let set = above_one_by_one(rest, limit);
+    let groups = groups.iter().rev();
+    groups.fold(set, |set, group| {
+        set << 16 | SlotSet::from(sixteen_above(group, limit))
+    })
+}
+
+fn above_one_by_one(hints: &[AtomicU64], limit: u64) -> SlotSet {
+    hints.iter().enumerate().fold(0, |set, (slot, hint)| {
+        set | SlotSet::from(hint.load(LOOK_AT_HINT) > limit) << slot
+    })
+}
+
+#[cfg(not(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(any(loom, shuttle))
+)))]
+#[inline]
+fn sixteen_above(hints: &[AtomicU64; 16], limit: u64) -> u16 {
+    above_one_by_one(hints, limit) as u16
+}
+
+/// A comparison leaves its outcome in the carry, and an addition of a register to itself shifts it
+/// in; the last slots come first. Two halves, so that none waits for all.
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(any(loom, shuttle))
+))]
+#[inline]
+fn sixteen_above(hints: &[AtomicU64; 16], limit: u64) -> u16 {
+    let set: u32;
+    // SAFETY: Reads the 128 bytes that `hints` lends, and changes nothing but the named registers.
+    // Beside a writer it is sixteen acquiring loads: whole aligned words, which this processor does
+    // not let later reads overtake; nor does the compiler, which must take it that memory changes.
+    unsafe {
+        core::arch::asm!(
+            "xor {low:e}, {low:e}",
+            "xor {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 56]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 120]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 48]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 112]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 40]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 104]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 32]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 96]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 24]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 88]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 16]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 80]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 8]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 72]",
+            "adc {high:e}, {high:e}",
+            "cmp {limit}, [{hints} + 0]",
+            "adc {low:e}, {low:e}",
+            "cmp {limit}, [{hints} + 64]",
+            "adc {high:e}, {high:e}",
+            "shl {high:e}, 8",
+            "or {low:e}, {high:e}",
+            hints = in(reg) hints,
+            limit = in(reg) limit,
+            low = out(reg) set,
+            high = out(reg) _,
+            options(nostack),
+        );
+    }
+    set as u16
+}
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
@@ -114,6 +213,33 @@ mod tests {
                     "bit {bit} of slot {slot}"
                 );
                 assert_eq!(occupied(&slots(words.map(|word| !word))), 0xffff);
+            }
+        }
+    }
+
+    #[test]
+    fn hints_above_a_limit() {
+        let edges = [
+            0,
+            1,
+            9,
+            10,
+            1 << 31,
+            u64::MAX >> 1,
+            1 << 63,
+            u64::MAX - 1,
+            u64::MAX,
+        ];
+        for limit in edges {
+            for (at, edge) in edges.into_iter().enumerate() {
+                for slot in 0..20 {
+                    let mut hints = [at as u64 % 2 * limit; 20];
+                    hints[slot] = edge;
+                    let expected = (0..20).filter(|slot| hints[*slot] > limit);
+                    let expected = expected.fold(0, |set, slot| set | 1 << slot);
+                    let hints = hints.map(AtomicU64::new);
+                    assert_eq!(above(&hints, limit), expected, "{edge} in {slot}, {limit}");
+                }
             }
         }
     }

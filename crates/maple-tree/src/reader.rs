@@ -12,7 +12,7 @@ use crate::entry::Entry;
 use crate::gap::{self, Limits};
 use crate::iter::{Iter, IterRev};
 use crate::link::{Kind, NodeRef, Root};
-use crate::node::{Node, Slot, first_of, search};
+use crate::node::{Node, Slot, first_of, search, search_wide};
 use crate::span::Span;
 use core::fmt;
 use core::marker::PhantomData;
@@ -88,9 +88,11 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         let mut node = self.top()?;
         loop {
             match node.kind() {
-                Kind::Branch(branch) => node = branch.descend(index).1,
+                Kind::Branch(branch) => {
+                    node = branch.child(search_wide(branch.pivots(), index));
+                }
                 Kind::Leaf(leaf) => {
-                    let slot = search(leaf.pivots(), index);
+                    let slot = search_wide(leaf.pivots(), index);
                     // Acquire: pairs with the Release in `write::publish`.
                     // Witness: `tests/loom.rs::exact_fit_then_load`.
                     return self.entry(leaf.slots()[slot].load(Ordering::Acquire));
@@ -145,14 +147,14 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         loop {
             match node.kind() {
                 Kind::Branch(branch) => {
-                    let (slot, child) = branch.descend(index);
                     let pivots = branch.pivots();
+                    let slot = search_wide(pivots, index);
                     first = first_of(pivots, slot, first);
-                    node = child;
+                    node = branch.child(slot);
                 }
                 Kind::Leaf(leaf) => {
                     let pivots = leaf.pivots();
-                    let slot = search(pivots, index);
+                    let slot = search_wide(pivots, index);
                     let span = Span::new(first_of(pivots, slot, first), pivots[slot]);
                     // Acquire: pairs with the Release in `write::publish`.
                     // Witness: `tests/loom.rs::exact_fit_then_load`.
