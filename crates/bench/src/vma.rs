@@ -4,8 +4,11 @@
 //! of calls after which the map is as before, at a random mapping.
 
 use crate::meter::{Meter, Sample};
+use std::convert::Infallible;
 use std::hint::black_box;
-use vmaple::{Mm, MmConfig, MmapArgs};
+use vmaple::locks::Held;
+use vmaple::locks::level::VmaRead;
+use vmaple::{Access, Fault, FaultHandler, Handled, Mm, MmConfig, MmapArgs, SharedMm, Vma};
 use vmaple_model::random::SplitMix64;
 
 const SIDE: &str = "vmaple";
@@ -22,6 +25,9 @@ pub(crate) const LINUX: [(&str, [f64; 3], u64); 7] = [
     ("find", [33.0, 44.0, 112.0], 431),
     ("iterate", [7.5, 7.1, 17.3], 173),
 ];
+
+/// A fault on a random mapping with a handler that does nothing: lookup, lock, checks, unlock.
+const FAULT: &str = "vma:fault/1000";
 
 const SIZES: [u64; 3] = [100, 1000, 65_000];
 const BASE: u64 = 0x1_0000_0000;
@@ -42,6 +48,7 @@ pub(crate) fn rows(is_short: bool) -> Vec<(String, Vec<&'static str>)> {
             rows.push((format!("vma:{kind}/{size}"), vec![SIDE]));
         }
     }
+    rows.push((FAULT.to_owned(), vec![SIDE]));
     rows
 }
 
@@ -139,6 +146,7 @@ pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
         "protect" => Bench::protect_part,
         "place" => Bench::place,
         "find" => Bench::find,
+        "fault" => return Some(faults(row, bench, ops)),
         "iterate" => return Some(iterate(row, &bench, ops)),
         _ => return None,
     };
@@ -168,4 +176,38 @@ fn iterate(row: &str, bench: &Bench, ops: u64) -> Sample {
         }
     });
     meter.sample(row, passes * bench.nr, 0, String::new())
+}
+
+/// Pages are nobody's business here.
+struct NoPages;
+
+impl FaultHandler for NoPages {
+    type Error = Infallible;
+
+    fn handle(
+        &mut self,
+        vma: &Vma,
+        _: Fault,
+        _: &mut Held<VmaRead>,
+    ) -> Result<Handled, Infallible> {
+        black_box(vma.flags);
+        Ok(Handled::Done)
+    }
+}
+
+/// Read faults on random mappings.
+fn faults(row: &str, bench: Bench, ops: u64) -> Sample {
+    let Bench { mm, mut random, nr } = bench;
+    let space = SharedMm::new(mm);
+    let mut held = Held::nothing();
+    let mut fault = || {
+        let addr = BASE + random.bounded(nr) * SLOT;
+        let access = Access::Read;
+        let outcome = space.fault(&mut held, Fault { addr, access }, &mut NoPages);
+        assert_eq!(outcome, Ok(()));
+    };
+    (0..1000 * nr).for_each(|_| fault());
+    let mut meter = Meter::new();
+    meter.run(|| (0..ops).for_each(|_| fault()));
+    meter.sample(row, ops, 0, String::new())
 }

@@ -17,8 +17,9 @@
 //!
 //! Entering and leaving costs about a nanosecond with [`Membarrier`] on Linux (`DECISION.md` has
 //! the measurements): two stores to the thread's own cache line and no fence, because the writer
-//! brings the fence with `membarrier(2)`, once per batch. A stalled reader blocks nobody; it only
-//! keeps memory from being freed until it leaves.
+//! brings the fence with `membarrier(2)`, and only where readers cannot be seen to have left
+//! without it. A stalled reader blocks nobody; it only keeps memory from being freed until it
+//! leaves.
 //!
 //! # Examples
 //!

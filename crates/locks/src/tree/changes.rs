@@ -125,7 +125,17 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// [`ChangeError::OutOfMemory`]; the VMAs are unchanged.
     pub fn reserve_over(&mut self, range: Range<u64>, nr: usize) -> Result<(), ChangeError> {
-        let nr_met = self.overlapping(range).count() + nr;
+        let mut nr_met = nr;
+        let reader = self.index.reader();
+        let mut from = range.start;
+        // One walk for each, as in `meet`.
+        while from < range.end
+            && let Some((span, _)) = reader.find(from)
+            && span.first < range.end
+        {
+            nr_met += 1;
+            from = span.last + 1;
+        }
         self.met
             .try_reserve(nr_met)
             .map_err(|_| ChangeError::OutOfMemory)?;
