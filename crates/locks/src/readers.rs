@@ -107,7 +107,7 @@ struct Locked<'s, V, E: Environment> {
     hold: Hold<E::Readers>,
 }
 
-/// Looks VMAs up beside the holder of their [`VmaTree`](crate::VmaTree). Clones are cheap.
+/// Looks VMAs up beside the holder of their [`VmaTree`]. Clones are cheap.
 ///
 /// A lookup takes no lock but that of the VMA it finds, and waits for nobody: its steps are bounded
 /// when the writer stops anywhere. It finds each address that is mapped throughout the call, or
@@ -151,7 +151,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     ///
     /// # Examples
     ///
-    /// See [`VmaTree`](crate::VmaTree). This does not compile:
+    /// See [`VmaTree`]. This does not compile:
     ///
     /// ```compile_fail,E0499
     /// # use vmaple_locks::{Held, MmapLock, VmaTree};
