@@ -203,6 +203,7 @@ fn title(family: &str) -> &str {
     match family {
         "vma" => "Memory calls on an address space with N mappings, ns per pair of calls",
         "maps" => "Reading maps of N mappings, ns per line; queries by address, ns each",
+        "locks" => "Locks of an address space, ns",
         "rcu" => "Read sections and reclamation, ns",
         "peer" => "Beside other crates, ns per operation",
         "pair" => "One writer beside one reader, 65,536 ranges",

@@ -196,7 +196,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn lock_next(&self, from: u64) -> Found<'_, V, E> {
         for _ in 0..GAP_TRIES {
-            let before = self.shared.seq.snapshot();
+            let before = self.shared.replacing.snapshot();
             let found = self.lock_by(
                 |reader| reader.find(from),
                 // The walk has seen that nothing is between `from` and where the VMA began then.
@@ -209,9 +209,10 @@ impl<V, E: Environment> VmaReaders<V, E> {
             let Found::Locked(vma) = &found else {
                 return found;
             };
-            // A gap counts if no section was open when it was seen.
+            // A gap counts if nobody was about to fill it when it was seen.
             let has_gap = vma.span().first > from;
-            let is_between = || before.is_some_and(|before| self.shared.seq.is_unchanged(before));
+            let is_between =
+                || before.is_some_and(|before| self.shared.replacing.is_unchanged(before));
             if !has_gap
                 || is_between()
                 || cfg!(any(planted = "gap_of_a_section", planted = "false_gap"))
@@ -318,8 +319,10 @@ impl<V, E: Environment> VmaReaders<V, E> {
         ) -> Option<(Span, &'g VmaSlot<V>)>,
     ) -> Option<Found<'l, V, E>> {
         let section = self.index.enter();
-        let again = self.speculate(|| walk(self.index.read(&section)).is_some());
-        match again {
+        let before = self.shared.replacing.snapshot();
+        let is_there = walk(self.index.read(&section)).is_some();
+        let is_between = before.is_some_and(|before| self.shared.replacing.is_unchanged(before));
+        match is_between.then_some(is_there) {
             Some(true) => None,
             Some(false) => Some(Found::NotMapped),
             None => Some(self.abort(Contention::WriteLocked)),

@@ -42,6 +42,9 @@ use vmaple_sync::atomic::{AtomicBool, Ordering};
 /// What a tree and its readers share.
 pub(crate) struct Shared<V, E: Environment> {
     pub(crate) seq: MmSeq,
+    /// Odd from where a section has freed addresses that it may map again to its end: what is
+    /// free meanwhile may never have been so between two sections.
+    pub(crate) replacing: MmSeq,
     pub(crate) counters: Counters,
     /// Set when the tree goes; readers that still walk its index find nothing.
     is_closed: AtomicBool,
@@ -144,6 +147,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             index: TreeWriter::new(),
             shared: Arc::new(Shared {
                 seq: MmSeq::new(),
+                replacing: MmSeq::new(),
                 counters: Counters::new(),
                 is_closed: AtomicBool::new(false),
                 slab: slab.clone(),
@@ -204,6 +208,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// [`MmapLock`]: crate::MmapLock
     #[doc(alias = "vma_end_write_all")]
     pub fn end_write(&mut self) {
+        self.shared.replacing.end();
         self.shared.seq.end();
     }
 

@@ -7,6 +7,7 @@ use crate::merge::Reach;
 use crate::mm::Mm;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
+use crate::vma_tree::Freed;
 use vmaple_locks::Environment;
 
 impl<E: Environment> Mm<E> {
@@ -55,7 +56,7 @@ impl<E: Environment> Mm<E> {
         if self.overlapping(top).next().is_none() {
             return Err(Errno::EINVAL);
         }
-        self.unmap(top)
+        self.unmap(top, Freed::ForGood)
     }
 
     /// Maps more heap, if it is free and leaves a page and guard gaps to the next mapping.

@@ -11,6 +11,7 @@ use crate::mm::Mm;
 use crate::munmap::Occupancy;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
+use crate::vma_tree::Freed;
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
 
@@ -371,7 +372,7 @@ impl<E: Environment> Mm<E> {
             flags |= VmFlags::ACCOUNT;
         }
         if occupancy == Occupancy::Taken {
-            self.take_out(range)?;
+            self.take_out(range, Freed::ToBeMapped)?;
         }
         self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);

@@ -8,6 +8,7 @@ use crate::merge::Reach;
 use crate::mm::Mm;
 use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
+use crate::vma_tree::Freed;
 use vmaple_locks::Environment;
 
 /// The arguments, lengths rounded up to pages.
@@ -198,7 +199,8 @@ impl<E: Environment> Mm<E> {
     fn remap_to(&mut self, mut remap: Remap) -> Result<u64, CallError> {
         if remap.flags.contains(MremapFlags::FIXED) {
             let len = remap.new_len;
-            self.unmap(AddrRange::new(remap.new_addr, remap.new_addr + len))?;
+            let target = AddrRange::new(remap.new_addr, remap.new_addr + len);
+            self.unmap(target, Freed::ToBeMapped)?;
         }
         if remap.new_len < remap.old_len {
             self.cut_tail(&remap)?;
@@ -356,7 +358,7 @@ impl<E: Environment> Mm<E> {
         if remap.keeps_source() {
             self.empty_source(source, held);
         } else if !source.is_empty() {
-            self.unmap(source)?;
+            self.unmap(source, Freed::ForGood)?;
         }
         let grown = AddrRange::new(target.start + remap.old_len, target.end);
         if vma.flags.contains(VmFlags::LOCKED) && !grown.is_empty() {
@@ -370,7 +372,7 @@ impl<E: Environment> Mm<E> {
         let copy = self.vma_at(target.start);
         let answer = copy.and_then(|vma| Some(vma.operations()?.mremap(vma)));
         if let Some(Err(errno)) = answer {
-            self.unmap(target)?;
+            self.unmap(target, Freed::ForGood)?;
             return Err(errno.into());
         }
         Ok(())

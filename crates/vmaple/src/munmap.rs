@@ -6,6 +6,7 @@ use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::store::{Part, SplitLimit};
 use crate::vma::{Backing, Vma};
+use crate::vma_tree::Freed;
 use vmaple_locks::Environment;
 
 /// Whether anything is mapped in a range.
@@ -40,7 +41,7 @@ impl<E: Environment> Mm<E> {
         if end == addr {
             return Err(Errno::EINVAL.into());
         }
-        self.unmap(AddrRange::new(addr, end))?;
+        self.unmap(AddrRange::new(addr, end), Freed::ForGood)?;
         Ok(())
     }
 
@@ -51,11 +52,11 @@ impl<E: Environment> Mm<E> {
     /// ENOMEM without memory; everything is still mapped.
     pub fn exit(&mut self) -> Result<(), CallError> {
         let everything = AddrRange::new(0, self.config.task_size);
-        Ok(self.take_out(everything)?)
+        Ok(self.take_out(everything, Freed::ForGood)?)
     }
 
     /// Unmaps a page-aligned range.
-    pub(crate) fn unmap(&mut self, range: AddrRange) -> Result<(), Errno> {
+    pub(crate) fn unmap(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
         let Some(first) = self.tree.first_in(range) else {
             return Ok(());
         };
@@ -65,13 +66,13 @@ impl<E: Environment> Mm<E> {
         }
         if self.is_plain(first, range) {
             return if is_inside {
-                self.punch(range)
+                self.punch(range, freed)
             } else {
-                self.take_out(range)
+                self.take_out(range, freed)
             };
         }
         if self.isolate(range)? == Occupancy::Taken {
-            self.take_out(range)?;
+            self.take_out(range, freed)?;
         }
         Ok(())
     }

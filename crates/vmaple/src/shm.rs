@@ -8,6 +8,7 @@ use crate::mm::Mm;
 use crate::mmap::MmapArgs;
 use crate::operations::VmaOperations;
 use crate::vma::{Backing, Vma};
+use crate::vma_tree::Freed;
 use alloc::sync::Arc;
 use core::fmt;
 use vmaple_locks::Environment;
@@ -215,5 +216,5 @@ impl<E: Environment> Mm<E> {
 
 /// Unmaps one whole VMA of a segment; a sealed one stays, silently.
 fn drop_part<E: Environment>(mm: &mut Mm<E>, vma: &Vma) {
-    let _ = mm.unmap(vma.range());
+    let _ = mm.unmap(vma.range(), Freed::ForGood);
 }

@@ -10,7 +10,7 @@ use crate::merge::{
 };
 use crate::mm::Mm;
 use crate::vma::{UffdId, Vma};
-use crate::vma_tree::{Cleared, Moment};
+use crate::vma_tree::{Cleared, Freed, Moment};
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
 
@@ -73,9 +73,9 @@ impl<E: Environment> Mm<E> {
     }
 
     /// Takes out all VMAs of `range`; those that reach out of it, on one side each, are cut.
-    pub(crate) fn take_out(&mut self, range: AddrRange) -> Result<(), Errno> {
+    pub(crate) fn take_out(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        self.tree.clear(range, shift, |change| match change {
+        self.tree.clear(range, shift, freed, |change| match change {
             Cleared::Gone(vma) => {
                 vma.closed();
                 count_vma(counters, vma, shift, -1);
@@ -104,10 +104,10 @@ impl<E: Environment> Mm<E> {
     }
 
     /// Unmaps `range`, which lies inside a VMA and touches none of its ends.
-    pub(crate) fn punch(&mut self, range: AddrRange) -> Result<(), Errno> {
+    pub(crate) fn punch(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
-        self.tree.punch(range, shift, count)?;
+        self.tree.punch(range, shift, freed, count)?;
         self.counters.splits += 2;
         self.counters.removals += 1;
         self.note_number();

@@ -25,6 +25,13 @@ pub(crate) struct VmaTree<E: Environment> {
     pub(crate) locked: Locked<E>,
 }
 
+/// Whether the call that frees addresses maps some of them again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Freed {
+    ForGood,
+    ToBeMapped,
+}
+
 /// Which moment of a change a VMA is shown at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Moment {
@@ -157,6 +164,7 @@ impl<E: Environment> VmaTree<E> {
         &mut self,
         range: AddrRange,
         page_shift: u32,
+        freed: Freed,
         mut change: impl FnMut(Cleared<'_>),
     ) -> Result<(), Errno> {
         let fate = |fate: Fate<'_, Vma>| match fate {
@@ -167,9 +175,20 @@ impl<E: Environment> VmaTree<E> {
                 change(Cleared::Trimmed(vma, Moment::After));
             }
         };
-        self.locked
-            .clear(addresses(range), fate)
-            .map_err(|cause| errno_of(&cause))
+        self.free(range, freed, fate)
+    }
+
+    fn free(
+        &mut self,
+        range: AddrRange,
+        freed: Freed,
+        fate: impl FnMut(Fate<'_, Vma>),
+    ) -> Result<(), Errno> {
+        let outcome = match freed {
+            Freed::ForGood => self.locked.clear_for_good(addresses(range), fate),
+            Freed::ToBeMapped => self.locked.clear(addresses(range), fate),
+        };
+        outcome.map_err(|cause| errno_of(&cause))
     }
 
     /// Makes sure that the next `nr` changes within `range` cannot fail for want of memory.
@@ -233,6 +252,7 @@ impl<E: Environment> VmaTree<E> {
         &mut self,
         range: AddrRange,
         page_shift: u32,
+        freed: Freed,
         mut count: impl FnMut(&Vma, Moment),
     ) -> Result<(), Errno> {
         self.reserve(range, 2)?;
@@ -244,9 +264,7 @@ impl<E: Environment> VmaTree<E> {
                 count(vma, Moment::After);
             }
         };
-        self.locked
-            .clear(addresses(range), trimmed)
-            .map_err(|cause| errno_of(&cause))
+        self.free(range, freed, trimmed)
     }
 
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.

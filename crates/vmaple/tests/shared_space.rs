@@ -279,7 +279,7 @@ fn maps_beside_calls_are_ascending_and_without_false_holes() {
             scope.spawn(move || {
                 let _busy = Busy(nr_busy);
                 let mut held = Held::nothing();
-                for _ in 0..150 {
+                for _ in 0..1500 {
                     check_maps(space, &mut held, room);
                 }
             });

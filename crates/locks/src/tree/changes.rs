@@ -419,6 +419,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[doc(alias = "vma_mark_detached")]
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn remove(&mut self, addr: u64) -> Result<Option<(Range<u64>, V)>, ChangeError> {
+        let _: Section = self.shared.replacing.begin();
         let section = self.shared.seq.begin();
         let Some(vma) = self.at(addr) else {
             return Ok(None);
@@ -433,12 +434,33 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// Frees a range in one step. VMAs wholly in it go, one that reaches out of it on one side
     /// keeps that; `fate` is told.
     ///
+    /// The section may map the range again: until it ends, readers that find free addresses ask
+    /// the holder of `mmap_lock`. Where it will not, [`clear_for_good`](Self::clear_for_good)
+    /// spares them that.
+    ///
     /// # Errors
     ///
     /// For an empty range, one in the middle of a VMA, or without memory.
     #[doc(alias = "vms_gather_munmap_vmas")]
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn clear(
+        &mut self,
+        range: Range<u64>,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<(), ChangeError> {
+        if !cfg!(planted = "gap_of_a_section") {
+            let _: Section = self.shared.replacing.begin();
+        }
+        self.clear_for_good(range, fate)
+    }
+
+    /// As [`clear`](Self::clear), in a section that does not map any of the range again.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    pub fn clear_for_good(
         &mut self,
         range: Range<u64>,
         fate: impl FnMut(Fate<'_, V>),
