@@ -15,6 +15,7 @@
     reason = "lends attached slots by the borrow of their tree"
 )]
 
+mod ahead;
 mod changes;
 
 pub use changes::{ChangeError, Fate, InsertError};
