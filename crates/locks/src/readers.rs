@@ -36,7 +36,7 @@ pub enum Lookup<
 > {
     /// The VMA, read-locked.
     Locked(VmaRead<'l, V, E>),
-    /// There is none, and nobody was writing.
+    /// There is none, and no write section was about to map again what it had freed.
     NotMapped(&'l mut Held<Nothing>),
     /// There is one, or was; whether it can be used only the holder of `mmap_lock` can tell.
     Contended(Contention, &'l mut Held<Nothing>),
@@ -184,9 +184,9 @@ impl<V, E: Environment> VmaReaders<V, E> {
     }
 
     /// Read-locks the VMA that contains `from`, or the first one above it, if that needs no
-    /// waiting. Addresses from `from` to its start are free, or were during the call and between
-    /// two write sections: an address that is mapped throughout, by one VMA after another, is not
-    /// passed over, even if a section frees it for a moment before it maps it again.
+    /// waiting. Addresses from `from` to its start are free, or were during the call: an address
+    /// that is mapped throughout, by one VMA after another, is not passed over, even if a section
+    /// frees it for a moment ([`VmaTree::clear`]) before it maps it again.
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next_vma<'l>(&'l self, held: &'l mut Held<Nothing>, from: u64) -> Lookup<'l, V, E> {
         self.lock_next(from).with(held)
@@ -213,10 +213,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
             let has_gap = vma.span().first > from;
             let is_between =
                 || before.is_some_and(|before| self.shared.replacing.is_unchanged(before));
-            if !has_gap
-                || is_between()
-                || cfg!(any(planted = "gap_of_a_section", planted = "false_gap"))
-            {
+            if !has_gap || is_between() || cfg!(planted = "false_gap") {
                 return found;
             }
             drop(found);
@@ -310,8 +307,8 @@ impl<V, E: Environment> VmaReaders<V, E> {
         Ok(Locked { slot, hold })
     }
 
-    /// A walk has found nothing. In the middle of a write section that says little: walks again
-    /// while nobody writes. No answer if there is something by now.
+    /// A walk has found nothing. In a section that may map again what it has freed that says
+    /// little: walks again while there is none. No answer if there is something by now.
     fn found_nothing<'l>(
         &'l self,
         walk: impl for<'g> Fn(

@@ -110,13 +110,9 @@ impl<V, W: Wait> Slab<V, W> {
             inner.grow()?;
         }
         let from = inner.free.len().saturating_sub(wanted);
+        let taken = inner.free.drain(from..);
         // SAFETY: A free slot of this slab; whoever uses the handle keeps the slab.
-        store.extend(
-            inner
-                .free
-                .drain(from..)
-                .map(|slot| unsafe { Handle::new(slot) }),
-        );
+        store.extend(taken.map(|slot| unsafe { Handle::new(slot) }));
         Ok(())
     }
 

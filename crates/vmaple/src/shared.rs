@@ -139,8 +139,8 @@ impl<E: Environment> SharedMm<E> {
     /// This address space as a source of VMAs for a reader of its maps, or for a query.
     ///
     /// Each VMA is shown under its own lock, beside calls on others; `mmap_lock` is taken for
-    /// reading, for one VMA, only where a call is changing that one or goes on while the reader
-    /// passes over free addresses. What a [`MapsReader`](crate::MapsReader) then reads is, within a
+    /// reading, for one VMA, only where a call is changing that one, or puts another mapping in the
+    /// place of one while the reader passes over free addresses. What a [`MapsReader`](crate::MapsReader) then reads is, within a
     /// read and across reads:
     ///
     /// * ascending: no line begins below the end of the one before;
