@@ -4,7 +4,7 @@
 //! nodes out of them, leaf after leaf; when such a tree is dropped, so are its blocks, and no node
 //! is looked at. A node that a write displaces before stays where it is: a block is freed when the
 //! last of its nodes is. So that one node does not hold much, a block is no larger than
-//! [`BLOCK_BYTES`].
+//! [`BLOCK_BYTES`]. The blocks of a dropped copy go to the shelf of its family.
 //!
 //! # Safety
 //!
@@ -13,8 +13,10 @@
 
 use crate::error::AllocError;
 use crate::node::Node;
+use crate::shelf::Family;
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use vmaple_rcu::strict;
 
@@ -26,28 +28,58 @@ const ALIGN: usize = 64;
 /// What every allocator gives without a search for an aligned place, which costs more than to leave
 /// some bytes unused.
 const PLAIN_ALIGN: usize = 16;
+/// How much may be lost before the first node.
+const LOST_BYTES: usize = ALIGN - PLAIN_ALIGN;
+
+/// A piece of memory in which there are no nodes.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// As allocated: the first node begins at the first cache line in it.
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Piece {
+    fn try_new(nr_bytes: usize) -> Result<Self, AllocError> {
+        let layout = Layout::from_size_align(nr_bytes, PLAIN_ALIGN).map_err(|_| AllocError)?;
+        // SAFETY: A node is not zero-sized.
+        let start = NonNull::new(unsafe { alloc(layout) }).ok_or(AllocError)?;
+        Ok(Self { start, layout })
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> usize {
+        self.layout.size()
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // SAFETY: Allocated in `try_new` with this layout.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}
 
 /// A piece of memory that holds nodes, one behind the other.
 #[derive(Debug)]
 struct Block {
-    /// As allocated: the first node begins at the first cache line in it.
-    start: NonNull<u8>,
-    layout: Layout,
+    piece: ManuallyDrop<Piece>,
     /// How many of its nodes are in use.
     nr_live: usize,
 }
 
 impl Block {
     fn start(&self) -> usize {
-        self.start.addr().get()
+        self.piece.start.addr().get()
     }
 
+    /// The memory alone.
+    ///
     /// # Safety
     ///
-    /// None of its nodes is used any more, and it is freed once.
-    unsafe fn free(&self) {
-        // SAFETY: Allocated in `Carver::open` with this layout; by the contract above.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    /// None of its nodes is used any more.
+    unsafe fn into_piece(self) -> Piece {
+        ManuallyDrop::into_inner(self.piece)
     }
 }
 
@@ -56,17 +88,31 @@ impl Block {
 pub(crate) struct Blocks {
     /// In the order of their addresses.
     blocks: Vec<Block>,
+    family: Family,
 }
 
 impl Blocks {
-    pub(crate) const fn new() -> Self {
-        Self { blocks: Vec::new() }
+    pub(crate) fn new() -> Self {
+        Self::of(Family::new())
+    }
+
+    /// For a copy with nodes of `nr_bytes` in all.
+    pub(crate) fn for_copy(&self, nr_bytes: usize) -> Self {
+        Self::of(self.family.with_copy(nr_bytes))
+    }
+
+    fn of(family: Family) -> Self {
+        Self {
+            blocks: Vec::new(),
+            family,
+        }
     }
 
     /// Begins to take memory for nodes of `nr_bytes` in all.
     pub(crate) fn carve(&mut self, nr_bytes: usize) -> Carver<'_> {
         Carver {
             blocks: &mut self.blocks,
+            family: &mut self.family,
             nr_bytes,
             next: NonNull::dangling(),
             room: 0,
@@ -94,14 +140,14 @@ impl Blocks {
             return false;
         };
         let block = &mut self.blocks[at];
-        if node - block.start() >= block.layout.size() {
+        if node - block.start() >= block.piece.size() {
             return false;
         }
         block.nr_live -= 1;
         let is_unused = block.nr_live == 0 && !cfg!(planted = "block_kept");
         if is_unused || cfg!(planted = "block_early") {
-            // SAFETY: That was its last node, and it is taken out of the list.
-            unsafe { self.blocks.remove(at).free() };
+            // SAFETY: That was its last node.
+            drop(unsafe { self.blocks.remove(at).into_piece() });
         }
         true
     }
@@ -109,10 +155,12 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        for block in self.blocks.drain(..) {
-            // SAFETY: The tree is gone, and with it its nodes.
-            unsafe { block.free() };
-        }
+        // SAFETY: The tree is gone, and with it its nodes.
+        let pieces = self
+            .blocks
+            .drain(..)
+            .map(|block| unsafe { block.into_piece() });
+        self.family.leave(pieces);
     }
 }
 
@@ -120,6 +168,7 @@ impl Drop for Blocks {
 #[derive(Debug)]
 pub(crate) struct Carver<'b> {
     blocks: &'b mut Vec<Block>,
+    family: &'b mut Family,
     /// How much is still to be carved, in all.
     nr_bytes: usize,
     /// What is left of the last block.
@@ -152,20 +201,20 @@ impl Carver<'_> {
     fn open(&mut self, size: usize) -> Result<(), AllocError> {
         self.blocks.try_reserve(1).map_err(|_| AllocError)?;
         let nr_bytes = self.nr_bytes.min(BLOCK_BYTES).max(size);
-        let layout = Layout::from_size_align(nr_bytes + ALIGN - PLAIN_ALIGN, PLAIN_ALIGN)
-            .map_err(|_| AllocError)?;
-        // SAFETY: A node is not zero-sized.
-        let start = NonNull::new(unsafe { alloc(layout) }).ok_or(AllocError)?;
+        let piece = match self.family.take(nr_bytes + LOST_BYTES) {
+            Some(piece) => piece,
+            None => Piece::try_new(nr_bytes + LOST_BYTES)?,
+        };
+        let start = piece.start;
         let before = start.addr().get().wrapping_neg() % ALIGN;
+        self.room = piece.size() - LOST_BYTES;
         self.blocks.push(Block {
-            start,
-            layout,
+            piece: ManuallyDrop::new(piece),
             nr_live: 0,
         });
         // SAFETY: The place is aligned to 16, so the next cache line is at most 48 bytes away, and
         // so much more was asked for.
         self.next = unsafe { start.add(before) };
-        self.room = nr_bytes;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::core_tree::CoreTree;
 use crate::entry::Entry;
 use crate::error::AllocError;
-use crate::link::{BranchRef, Kind, NodeRef};
+use crate::link::{BranchRef, Kind, NodeRef, Root};
 use crate::node::{Node, Slot};
 use crate::nodes::Nodes;
 use crate::occupied::occupied;
@@ -19,21 +19,29 @@ use core::ptr::{self, NonNull};
 use vmaple_sync::atomic::Ordering;
 
 impl<E: Entry, C: Config> CoreTree<E, C> {
-    /// A copy of what `reader` sees, each entry duplicated. The copied tree must not be written
-    /// meanwhile.
-    pub(crate) fn copy_of(reader: Reader<'_, E, C>) -> Result<Self, AllocError> {
-        let mut copy = Self::new();
-        if let Some(top) = reader.top() {
-            let to = Slot::new(ptr::null_mut());
-            let outcome = copy_subtree::<E, C>(top, &to, &mut copy.nodes.carve(nr_bytes(top)));
-            // Relaxed: nobody else knows the slot.
-            let word = to.load(Ordering::Relaxed);
-            if let Err(error) = outcome {
-                free_copy(word, top.level(), &mut copy.nodes);
-                return Err(error);
-            }
-            copy.root.publish(word, top.level() + 1);
+    /// A copy of what `reader` sees, whose writer has `nodes`; each entry is duplicated. The copied
+    /// tree must not be written meanwhile.
+    pub(crate) fn copy_of(
+        reader: Reader<'_, E, C>,
+        nodes: &Nodes<E, C>,
+    ) -> Result<Self, AllocError> {
+        let Some(top) = reader.top() else {
+            return Ok(Self::new());
+        };
+        let nr_bytes = nr_bytes(top);
+        let mut copy = Self {
+            root: Root::new(),
+            nodes: nodes.for_copy(nr_bytes),
+        };
+        let to = Slot::new(ptr::null_mut());
+        let outcome = copy_subtree::<E, C>(top, &to, &mut copy.nodes.carve(nr_bytes));
+        // Relaxed: nobody else knows the slot.
+        let word = to.load(Ordering::Relaxed);
+        if let Err(error) = outcome {
+            free_copy(word, top.level(), &mut copy.nodes);
+            return Err(error);
         }
+        copy.root.publish(word, top.level() + 1);
         Ok(copy)
     }
 }

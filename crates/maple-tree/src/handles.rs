@@ -369,7 +369,10 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     ///
     /// Without memory.
     pub fn duplicate(&self) -> Result<MapleTree<E, C>, AllocError> {
-        Ok(MapleTree::from_core(CoreTree::copy_of(self.reader())?))
+        Ok(MapleTree::from_core(CoreTree::copy_of(
+            self.reader(),
+            &self.state().nodes,
+        )?))
     }
 }
 

@@ -147,6 +147,7 @@ mod occupied;
 mod reader;
 mod search;
 mod shared;
+mod shelf;
 mod span;
 mod tree;
 mod validate;

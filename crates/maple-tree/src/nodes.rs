@@ -154,11 +154,20 @@ pub(crate) struct Nodes<E: Entry, C: Config> {
 }
 
 impl<E: Entry, C: Config> Nodes<E, C> {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with(Blocks::new())
+    }
+
+    /// For a copy of the tree that has these nodes, of `nr_bytes` in all.
+    pub(crate) fn for_copy(&self, nr_bytes: usize) -> Self {
+        Self::with(self.blocks.for_copy(nr_bytes))
+    }
+
+    fn with(blocks: Blocks) -> Self {
         Self {
             leaves: Pool::new(),
             branches: Pool::new(),
-            blocks: Blocks::new(),
+            blocks,
             nr_single: 0,
             fresh: Vec::new(),
             retired: Vec::new(),

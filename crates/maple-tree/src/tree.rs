@@ -208,12 +208,20 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     /// node gives that node's memory back together with the rest of its block: when the last node
     /// of the block is displaced, or with the tree.
     ///
+    /// A copy of 16 KiB or more leaves its blocks, when it is dropped, to the tree it was made of
+    /// and that tree's other copies, for the next copy of one of them. They keep as much as the
+    /// largest copy took, or 256 KiB if that is more, until the last of them is dropped. Dropping
+    /// the copies on other threads is fine.
+    ///
     /// # Errors
     ///
     /// Without memory.
     #[doc(alias = "mtree_dup")]
     pub fn duplicate(&self) -> Result<Self, AllocError> {
-        Ok(Self::from_core(CoreTree::copy_of(self.reader())?))
+        Ok(Self::from_core(CoreTree::copy_of(
+            self.reader(),
+            &self.core.nodes,
+        )?))
     }
 
     /// The reading half, for as long as the borrow: it forbids writing, so no read section is

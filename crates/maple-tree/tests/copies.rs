@@ -80,6 +80,7 @@ fn copies_are_trees_of_their_own() {
 #[test]
 #[cfg_attr(feature = "strict", ignore = "every node is a piece of its own then")]
 fn a_copy_takes_its_memory_in_few_pieces_and_gives_it_back_as_it_is_emptied() {
+    let held_at_first = bytes_held();
     let tree: MapleTree<u32> = filled(&7, 20_000);
     let nr_bytes = tree.census().bytes as i64;
     let held_before = bytes_held();
@@ -96,17 +97,91 @@ fn a_copy_takes_its_memory_in_few_pieces_and_gives_it_back_as_it_is_emptied() {
     copy.clear(0..=u64::MAX).expect("memory");
     let rest = bytes_held() - held_before;
     assert!(rest < 64 * 1024, "{rest} for an empty tree");
-    drop(copy);
-    assert_eq!(bytes_held(), held_before);
+    drop((copy, tree));
+    assert_eq!(bytes_held(), held_at_first);
+}
+
+#[test]
+#[cfg_attr(feature = "strict", ignore = "every node is a piece of its own then")]
+fn a_copy_takes_the_memory_of_those_that_are_gone() {
+    let held_at_first = bytes_held();
+    let tree: MapleTree<u32> = filled(&7, 20_000);
+    let nr_pieces = tree.census().bytes as i64 / 65_536;
+    // The list of pieces grows a few times.
+    let nr_allowed = nr_pieces - 2;
+    assert!(with_failures(nr_allowed, || tree.duplicate()).is_err());
+    let copies = [tree.duplicate(), tree.duplicate()].map(|copy| copy.expect("memory"));
+    let [first, second] = copies;
+    let again = first.duplicate().expect("memory");
+    drop((first, second));
+    let child = with_failures(nr_allowed, || again.duplicate()).expect("the first one's memory");
+    assert_eq!(spans(&child), spans(&tree));
+    assert_eq!(child.validate(), Ok(()));
+    // The last of the family takes the shelf with it.
+    drop((tree, again));
+    assert_eq!(child.validate(), Ok(()));
+    drop(child);
+    assert_eq!(bytes_held(), held_at_first);
+}
+
+#[test]
+fn what_copies_leave_behind_is_bounded() {
+    let held_at_first = bytes_held();
+    for nr in [600, 2000, 20_000] {
+        let mut tree: MapleTree<u32> = filled(&7, nr);
+        let held_before = bytes_held();
+        for step in 0..20 {
+            let copies: Vec<_> = (0..20).map(|_| tree.duplicate().expect("memory")).collect();
+            assert!(copies.iter().all(|copy| copy.validate().is_ok()));
+            // Later copies are larger, so that what is left behind does not fit them.
+            let nr_now = nr + nr / 10 * step;
+            for i in nr_now..nr_now + nr / 10 {
+                tree.store(4 * i..=4 * i + 2, 7).expect("memory");
+            }
+            drop(copies);
+            let most = i64::max(256 << 10, tree.census().bytes as i64);
+            let left = bytes_held() - held_before;
+            assert!(left < 2 * most + most / 8, "{left} of {nr} at {step}");
+        }
+    }
+    assert_eq!(bytes_held(), held_at_first);
+}
+
+#[test]
+fn copies_come_and_go_on_many_threads() {
+    let entry = Arc::new(());
+    let tree: MapleTree<Arc<()>> = filled(&entry, 2000);
+    let before = spans(&tree);
+    std::thread::scope(|scope| {
+        for seed in 0..4 {
+            let (tree, entry, before) = (&tree, &entry, &before);
+            scope.spawn(move || {
+                for round in 0..8 {
+                    let mut copy = tree.duplicate().expect("memory");
+                    assert_eq!(&spans(&copy), before);
+                    for op in Script::new(8 * seed + round, SHAPE).take(50) {
+                        apply(&mut copy, op, entry);
+                    }
+                    let again = copy.duplicate().expect("memory");
+                    scope.spawn(move || assert_eq!(again.validate(), Ok(())));
+                    assert_eq!(copy.validate(), Ok(()));
+                }
+            });
+        }
+    });
+    assert_eq!(spans(&tree), before);
+    drop(tree);
+    assert_eq!(Arc::strong_count(&entry), 1);
 }
 
 fn check_failures<E: Entry + Clone, C: Config>(entry: &E, least: i64) {
-    let tree: MapleTree<E, C> = filled(entry, 300);
     let held_before = bytes_held();
     let nr_needed = (0..)
         .find(|nr_allowed| {
+            let tree: MapleTree<E, C> = filled(entry, 300);
             let copy = with_failures(*nr_allowed, || tree.duplicate());
             let is_whole = copy.is_ok_and(|copy| spans(&copy) == spans(&tree));
+            drop(tree);
             assert_eq!(bytes_held(), held_before, "after {nr_allowed}");
             is_whole
         })
