@@ -171,28 +171,50 @@ impl KnownFile {
     }
 }
 
-/// A System V shared memory segment, removed in the end.
+/// A System V shared memory segment that goes away with whoever holds it.
 #[derive(Debug)]
-pub(crate) struct Segment(pub(crate) i32);
+pub(crate) struct Segment {
+    /// Its number.
+    pub(crate) id: i32,
+    /// Where this process has it attached.
+    at: usize,
+}
 
 impl Segment {
+    /// Makes one and removes it at once: Linux lets a removed segment be attached by its number
+    /// for as long as one attachment is left. So it is gone with this process, however that ends.
     pub(crate) fn make() -> io::Result<Segment> {
         #[expect(unsafe_code, reason = "no safe call in the libraries used here")]
-        // SAFETY: no requirement.
-        let id = unsafe { libc::shmget(libc::IPC_PRIVATE, SEGMENT_LEN as usize, 0o666) };
-        if id < 0 {
+        // SAFETY: no requirement; the kernel places the attachment where nothing is, and a null
+        // buffer is permitted for IPC_RMID.
+        let (id, at, removed) = unsafe {
+            let id = libc::shmget(libc::IPC_PRIVATE, SEGMENT_LEN as usize, 0o666);
+            if id < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let at = libc::shmat(id, std::ptr::null(), 0) as usize;
+            let failed = io::Error::last_os_error();
+            let removed = libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut());
+            if at == usize::MAX {
+                return Err(failed);
+            }
+            (id, at, removed)
+        };
+        // Dropped, and detached with it, if it could not be removed.
+        let segment = Segment { id, at };
+        if removed < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(Segment(id))
+        Ok(segment)
     }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "no safe call in the libraries used here")]
-        // SAFETY: a null buffer is permitted for IPC_RMID.
+        // SAFETY: nothing refers to the attachment's memory: its address never leaves this type.
         unsafe {
-            libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut())
+            libc::shmdt(self.at as *const libc::c_void)
         };
     }
 }
@@ -280,4 +302,35 @@ fn max_held(mut file: &File) -> u64 {
     // was not moved.
     let _ = file.rewind();
     good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_removed_from_its_first_moment_and_can_still_be_attached() {
+        let Ok(segment) = Segment::make() else {
+            eprintln!("skipped: no System V memory");
+            return;
+        };
+        let id = segment.id.to_string();
+        let listed = |id: &str| {
+            let text = std::fs::read_to_string("/proc/sysvipc/shm").expect("the list of segments");
+            let mut lines = text.lines().map(str::split_whitespace);
+            let line = lines.find(|words| words.clone().nth(1) == Some(id));
+            line.and_then(|mut words| u32::from_str_radix(words.nth(2)?, 8).ok())
+        };
+        // SHM_DEST: gone with the last attachment.
+        assert_eq!(listed(&id).map(|mode| mode & 0o1000), Some(0o1000));
+        #[expect(unsafe_code, reason = "no safe call in the libraries used here")]
+        // SAFETY: the kernel chooses the place; nothing refers to it.
+        unsafe {
+            let again = libc::shmat(segment.id, std::ptr::null(), 0);
+            assert_ne!(again as usize, usize::MAX);
+            libc::shmdt(again);
+        }
+        drop(segment);
+        assert_eq!(listed(&id), None);
+    }
 }

@@ -47,7 +47,7 @@ pub fn record(host: &Host, script: &Script) -> Result<Script, Verdict> {
         kernel: Host::kernel(),
         seed: session.seed.clone(),
         files: host.facts.clone(),
-        segment: host.segment.0,
+        segment: host.segment.id,
         maps: lines(session.kernel_maps()[1].as_bytes()),
     });
     for (index, step) in script.steps.iter().enumerate() {

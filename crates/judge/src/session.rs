@@ -44,7 +44,7 @@ impl Session<'_> {
         let pid = executor.pid();
         let seed = Seed::read(&host.machine, pid, layout, brk)?;
         let mm = seed.model().map_err(Unsuitable)?;
-        let model = Model::new(mm, host.known.clone(), host.segment.0, seed.taboo());
+        let model = Model::new(mm, host.known.clone(), host.segment.id, seed.taboo());
         let maps = MapsFile::open(pid)?;
         let mut kernel = MapsText::new();
         maps.read(&mut kernel)?;
@@ -144,7 +144,7 @@ impl Session<'_> {
             self.executor.set_limit(which as u32, bytes)?;
         }
         let nothing_to_drop = op.call == CallName::DropPrivileges && !self.host.is_root;
-        let mut command = command(op, self.host.segment.0);
+        let mut command = command(op, self.host.segment.id);
         if nothing_to_drop {
             command = [
                 libc::SYS_personality.cast_unsigned(),

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use crate::event::Event;
 
-/// The version of the format, raised whenever an older reader would misread a newer trace.
-pub const VERSION: u32 = 1;
+/// The version of the format, raised whenever the meaning of an event changes. A trace of another
+/// version is refused: an event that is read otherwise than it was written would come out as a
+/// difference of the kernel's.
+pub const VERSION: u32 = 2;
 
 /// Why a trace could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +38,13 @@ pub enum TraceError {
     #[error("trace {path}, line 1: not a vmaple trace (the first line must be a start event)")]
     NoStart { path: PathBuf },
     #[error(
-        "trace {path}, line 1: version {found}, this vmaple reads up to {VERSION}; use a newer vmaple"
+        "trace {path}, line 1: version {found}, this vmaple reads version {VERSION}; use a newer vmaple"
     )]
     TooNew { path: PathBuf, found: u32 },
+    #[error(
+        "trace {path}, line 1: version {found}, this vmaple reads version {VERSION}; record the run again"
+    )]
+    TooOld { path: PathBuf, found: u32 },
 }
 
 /// Appends events to a file.
@@ -146,7 +152,8 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// [`TraceError::Malformed`] with the line's number where the line is no event,
-    /// [`TraceError::NoStart`] and [`TraceError::TooNew`] for the first line,
+    /// [`TraceError::NoStart`], [`TraceError::TooNew`] and [`TraceError::TooOld`] for the first
+    /// line,
     /// [`TraceError::Read`] where the file cannot be read or is not UTF-8.
     pub fn next_event(&mut self) -> Result<Option<Event>, TraceError> {
         loop {
@@ -194,6 +201,10 @@ impl<R: BufRead> Reader<R> {
                 path: self.path.clone(),
                 found: start.version,
             }),
+            Event::Start(start) if start.version < VERSION => Err(TraceError::TooOld {
+                path: self.path.clone(),
+                found: start.version,
+            }),
             Event::Start(_) => Ok(Some(event)),
             _ => Err(self.no_start()),
         }
@@ -211,7 +222,7 @@ mod tests {
     use super::*;
     use crate::event::{SpaceId, Start};
 
-    const START: &str = r#"{"event":"start","version":1,"kernel":"6.18.0","command":["true"]}"#;
+    const START: &str = r#"{"event":"start","version":2,"kernel":"6.18.0","command":["true"]}"#;
 
     fn read(text: &str) -> Reader<&[u8]> {
         Reader::new(PathBuf::from("t.jsonl"), text.as_bytes())
@@ -223,7 +234,7 @@ mod tests {
         let mut reader = read(&text);
         let start = reader.next_event().unwrap().unwrap();
         let expected = Start {
-            version: 1,
+            version: VERSION,
             kernel: "6.18.0".into(),
             command: vec!["true".into()],
         };
@@ -269,10 +280,19 @@ mod tests {
             read("{\"event\":\"gone\",\"space\":7}\n").next_event(),
             Err(TraceError::NoStart { .. })
         ));
-        let newer = START.replace("\"version\":1", "\"version\":99");
-        assert!(matches!(
-            read(&newer).next_event(),
-            Err(TraceError::TooNew { found: 99, .. })
-        ));
+    }
+
+    #[test]
+    fn another_version_is_refused_in_one_clear_line() {
+        for (version, advice) in [(1, "record the run again"), (99, "use a newer vmaple")] {
+            let other = START.replace("\"version\":2", &format!("\"version\":{version}"));
+            let error = read(&other).next_event().unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!(
+                    "trace t.jsonl, line 1: version {version}, this vmaple reads version 2; {advice}"
+                )
+            );
+        }
     }
 }
