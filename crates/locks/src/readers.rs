@@ -19,10 +19,10 @@ use crate::slot::{Handle, VmaSlot};
 use crate::tree::{Shared, VmaTree};
 use crate::views::{VmaRead, VmaRef};
 use crate::vma_lock::{Hold, Refusal};
-use alloc::sync::Arc;
 use core::fmt;
 use maple_tree::{Span, TreeReader};
 use vmaple_sync::hint::spin_loop;
+use vmaple_sync::joint::Joint;
 
 /// What a lookup came to. Where no VMA was locked, what the caller holds comes back with the
 /// answer, to go another way with it.
@@ -121,14 +121,14 @@ pub struct VmaReaders<
     #[cfg(not(feature = "std"))] E: Environment,
 > {
     index: TreeReader<Handle<V>, E::Shape, E::Rcu>,
-    shared: Arc<Shared<V, E>>,
+    shared: Joint<Shared<V, E>>,
 }
 
 impl<V, E: Environment> Clone for VmaReaders<V, E> {
     fn clone(&self) -> Self {
         Self {
             index: self.index.clone(),
-            shared: Arc::clone(&self.shared),
+            shared: self.shared.clone(),
         }
     }
 }
@@ -136,13 +136,13 @@ impl<V, E: Environment> Clone for VmaReaders<V, E> {
 impl<V, E: Environment> VmaReaders<V, E> {
     pub(crate) fn new(
         index: TreeReader<Handle<V>, E::Shape, E::Rcu>,
-        shared: Arc<Shared<V, E>>,
+        shared: Joint<Shared<V, E>>,
     ) -> Self {
         Self { index, shared }
     }
 
-    pub(crate) fn is_of(&self, shared: &Arc<Shared<V, E>>) -> bool {
-        Arc::ptr_eq(&self.shared, shared)
+    pub(crate) fn is_of(&self, shared: &Joint<Shared<V, E>>) -> bool {
+        Joint::is_same(&self.shared, shared)
     }
 
     /// Read-locks the VMA that contains `addr`, if that needs no waiting.

@@ -32,13 +32,14 @@ use crate::sequence::{MmSeq, Section};
 use crate::slab::Slab;
 use crate::slot::{Handle, TreeId, VmaSlot};
 use crate::views::{VmaRead, VmaRef, VmaWrite};
-use alloc::sync::Arc;
+use alloc::alloc::{Layout, handle_alloc_error};
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroUsize;
 use core::ops::Range;
-use maple_tree::{Span, TreeWriter, Violation};
+use maple_tree::{MapleTree, Span, TreeWriter, Violation};
 use vmaple_sync::atomic::{AtomicBool, Ordering};
+use vmaple_sync::joint::Joint;
 
 /// What a tree and its readers share.
 pub(crate) struct Shared<V, E: Environment> {
@@ -115,7 +116,7 @@ pub struct VmaTree<
     #[cfg(not(feature = "std"))] E: Environment,
 > {
     index: Index<V, E>,
-    shared: Arc<Shared<V, E>>,
+    shared: Joint<Shared<V, E>>,
     /// Free slots at hand, so that most changes need not go to the slab.
     store: Vec<Handle<V>>,
     /// Slots that the change at work will take out of the index. Means nothing between changes.
@@ -144,20 +145,31 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// Without memory for its own head it ends the program as `Box` does.
     #[must_use]
     pub fn new_in(slab: &Slab<V, E::Wait>) -> Self {
-        Self {
-            index: TreeWriter::new(),
-            shared: Arc::new(Shared {
-                seq: MmSeq::new(),
-                replacing: MmSeq::new(),
-                counters: Counters::new(),
-                is_closed: AtomicBool::new(false),
-                slab: slab.clone(),
-            }),
+        Self::try_new_in(slab).unwrap_or_else(|_| handle_alloc_error(Layout::new::<Shared<V, E>>()))
+    }
+
+    /// Without VMAs, with memory for them from `slab`.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::OutOfMemory`]: without memory for its own head.
+    pub fn try_new_in(slab: &Slab<V, E::Wait>) -> Result<Self, ChangeError> {
+        let shared = Joint::try_new(Shared {
+            seq: MmSeq::new(),
+            replacing: MmSeq::new(),
+            counters: Counters::new(),
+            is_closed: AtomicBool::new(false),
+            slab: slab.clone(),
+        });
+        let index = TreeWriter::try_from_tree(MapleTree::new());
+        Ok(Self {
+            index: index.map_err(|_| ChangeError::OutOfMemory)?,
+            shared: shared.map_err(|_| ChangeError::OutOfMemory)?,
             store: Vec::new(),
             met: Vec::new(),
             covered: Vec::new(),
             len: 0,
-        }
+        })
     }
 
     /// Where its VMAs' memory comes from.
@@ -169,7 +181,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// Looks VMAs up beside this tree, from any thread.
     #[must_use]
     pub fn readers(&self) -> VmaReaders<V, E> {
-        VmaReaders::new(self.index.new_reader(), Arc::clone(&self.shared))
+        VmaReaders::new(self.index.new_reader(), self.shared.clone())
     }
 
     /// Whether these readers read this tree.

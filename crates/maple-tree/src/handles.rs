@@ -16,7 +16,6 @@ use crate::config::Gaps;
 use crate::core_tree::CoreTree;
 use crate::entry::Entry;
 use crate::error::{AllocError, ReadersStalled};
-use crate::joint::Joint;
 use crate::limbo::Limbo;
 use crate::link::Root;
 use crate::nodes::Nodes;
@@ -26,6 +25,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use vmaple_rcu::{Backend, ReadGuard};
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::joint::Joint;
 
 /// Marks a [`TreeWriter`] that its owner may move: every one but those that a guard lends.
 pub type Owned = [(); 0];

@@ -137,7 +137,6 @@ mod fixed_vec;
 mod gap;
 mod handles;
 mod iter;
-mod joint;
 mod leaves;
 mod limbo;
 mod link;

@@ -9,6 +9,7 @@
 //! | [`atomic`] | integers, pointers, fences |
 //! | [`cell`] | [`cell::UnsafeCell`], whose every access a checker sees |
 //! | [`hint`] | [`hint::spin_loop`] |
+//! | [`joint`] | [`joint::Joint`]: an owner among several, counted; making one can fail |
 //! | [`wait`] | sleeping on a word: the [`wait::Wait`] trait and its two environments |
 //! | [`slots`] | moves within a slice of pointers that the caller owns alone |
 //! | [`mutex`] | a small mutex over [`wait::Wait`] |
@@ -16,12 +17,15 @@
 //! **Architecture Invariant:** a normal build depends on nothing, and on `std` only for waiting.
 #![no_std]
 
+extern crate alloc;
+
 #[cfg(any(feature = "std", loom, shuttle))]
 extern crate std;
 
 pub mod atomic;
 pub mod cell;
 pub mod hint;
+pub mod joint;
 pub mod mutex;
 pub mod slots;
 pub mod wait;

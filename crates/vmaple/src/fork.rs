@@ -5,7 +5,9 @@ use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
+use crate::uffd::features_of;
 use crate::vma::{AnonVma, AnonVmaId, UffdId, Vma};
+use alloc::vec::Vec;
 use core::fmt;
 use vmaple_locks::Environment;
 
@@ -30,7 +32,7 @@ impl<E: Environment> Mm<E> {
     /// parent is only read; `&mut` stands for its write lock.
     ///
     /// # Errors
-    /// ENOMEM: the copy exceeds the commit limit.
+    /// ENOMEM: the copy exceeds the commit limit, or there is no memory for it.
     ///
     /// ```
     /// use vmaple::{Mm, MmConfig, MmapArgs};
@@ -42,6 +44,11 @@ impl<E: Environment> Mm<E> {
     /// ```
     #[doc(alias = "dup_mmap")]
     pub fn fork(&mut self) -> Result<Self, ForkError> {
+        let mut contexts = Vec::new();
+        let nr_contexts = self.uffd_features.len();
+        let reserved = contexts.try_reserve_exact(nr_contexts);
+        reserved.map_err(|_| ForkError(Errno::ENOMEM))?;
+        contexts.extend_from_slice(&self.uffd_features);
         let mut next_anon = self.next_anon;
         let mut counters = Counters::default();
         let mut refusal = Ok(());
@@ -59,7 +66,7 @@ impl<E: Environment> Mm<E> {
             if vma.flags.contains(VmFlags::ACCOUNT) {
                 refusal = enough_memory(config, ours, vma.len() >> config.page_shift());
             }
-            let follows = |uffd| uffd_features.get(&uffd).is_some_and(|f| f.event_fork);
+            let follows = |uffd| features_of(uffd_features, uffd).event_fork;
             let copy = child_vma(vma, follows, || {
                 next_anon += 1;
                 AnonVmaId(next_anon - 1)
@@ -74,7 +81,7 @@ impl<E: Environment> Mm<E> {
         Ok(Mm {
             areas: self.areas,
             gate: self.gate.clone(),
-            uffd_features: self.uffd_features.clone(),
+            uffd_features: contexts,
             def_flags: self.def_flags - VmFlags::LOCKED_MASK,
             next_anon,
             next_shared: self.next_shared,

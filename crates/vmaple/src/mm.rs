@@ -8,8 +8,8 @@ use crate::flags::VmFlags;
 use crate::uffd::UffdFeatures;
 use crate::vma::{GateVma, UffdId, Vma};
 use crate::vma_tree::VmaTree;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use vmaple_locks::Environment;
 #[cfg(feature = "std")]
@@ -41,7 +41,8 @@ pub struct Mm<
     /// Flags that new mappings get: those of `mlockall(MCL_FUTURE)`.
     pub(crate) def_flags: VmFlags,
     pub(crate) counters: Counters,
-    pub(crate) uffd_features: BTreeMap<UffdId, UffdFeatures>,
+    /// In no order, each context once: there is hardly ever more than one.
+    pub(crate) uffd_features: Vec<(UffdId, UffdFeatures)>,
     /// Number of the next anon_vma.
     pub(crate) next_anon: u64,
     /// Number of the next object made for a shared mapping without one.
@@ -124,7 +125,7 @@ impl<E: Environment> Mm<E> {
             gate: None,
             def_flags: VmFlags::empty(),
             counters: Counters::default(),
-            uffd_features: BTreeMap::new(),
+            uffd_features: Vec::new(),
             next_anon: 1,
             next_shared: 1 << 63,
             published: None,

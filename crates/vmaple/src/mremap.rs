@@ -7,6 +7,7 @@ use crate::flags::{MapFlags, MremapFlags, VmFlags};
 use crate::merge::Reach;
 use crate::mm::Mm;
 use crate::placement::Wish;
+use crate::uffd::features_of;
 use crate::vma::{Backing, Vma};
 use crate::vma_tree::Freed;
 use vmaple_locks::Environment;
@@ -388,7 +389,7 @@ impl<E: Environment> Mm<E> {
         }
         copy.start = target.start;
         copy.end = target.end;
-        let follows = |uffd| self.uffd_features.get(&uffd).is_some_and(|f| f.event_remap);
+        let follows = |uffd| features_of(&self.uffd_features, uffd).event_remap;
         if copy.uffd.is_some_and(|uffd| !follows(uffd)) {
             copy.uffd = None;
             copy.flags -= VmFlags::UFFD_MASK;

@@ -25,10 +25,26 @@ pub struct UffdFeatures {
     pub event_remap: bool,
 }
 
+/// What a context asked for.
+pub(crate) fn features_of(all: &[(UffdId, UffdFeatures)], ctx: UffdId) -> UffdFeatures {
+    let known = all.iter().find(|(of, _)| *of == ctx);
+    known.map_or(UffdFeatures::default(), |(_, features)| *features)
+}
+
 impl<E: Environment> Mm<E> {
     /// Tells which events a context asked for; none until then.
-    pub fn uffd_set_features(&mut self, ctx: UffdId, features: UffdFeatures) {
-        self.uffd_features.insert(ctx, features);
+    ///
+    /// # Errors
+    /// ENOMEM without memory to remember it.
+    pub fn uffd_set_features(&mut self, ctx: UffdId, features: UffdFeatures) -> Result<(), Errno> {
+        let known = &mut self.uffd_features;
+        if let Some((_, now)) = known.iter_mut().find(|(of, _)| *of == ctx) {
+            *now = features;
+            return Ok(());
+        }
+        known.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        known.push((ctx, features));
+        Ok(())
     }
 
     /// Registers a range with a context. `mode` holds the UFFDIO_REGISTER_MODE bits.
@@ -130,7 +146,7 @@ impl<E: Environment> Mm<E> {
                 ..Change::flags(vma, flags)
             })
         });
-        self.uffd_features.remove(&ctx);
+        self.uffd_features.retain(|(of, _)| *of != ctx);
     }
 
     /// The checks of a range given to a userfaultfd call.

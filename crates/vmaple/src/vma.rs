@@ -5,7 +5,6 @@ use crate::errno::Errno;
 use crate::file::{FileKind, FileRef};
 use crate::flags::VmFlags;
 use crate::operations::VmaOperations;
-use alloc::string::String;
 use alloc::sync::Arc;
 
 /// Identity of a set of anonymous pages' reverse mapping, unique within one [`crate::Mm`].
@@ -208,7 +207,7 @@ pub struct GateVma {
     /// Its permissions.
     pub flags: VmFlags,
     /// Its name, with brackets.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl GateVma {
@@ -218,7 +217,7 @@ impl GateVma {
         GateVma {
             range: AddrRange::new(0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000),
             flags: VmFlags::EXEC,
-            name: String::from("[vsyscall]"),
+            name: "[vsyscall]".into(),
         }
     }
 }

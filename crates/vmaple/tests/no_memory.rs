@@ -6,7 +6,9 @@
 mod failing;
 
 use failing::with_failures;
-use vmaple::{CallError, Errno, Mm, MmConfig, MmapArgs};
+use vmaple::{
+    BrkArea, CallError, Errno, ForkError, GateVma, Mm, MmConfig, MmapArgs, UffdFeatures, UffdId,
+};
 
 const PAGE: u64 = 4096;
 const BASE: u64 = 0x10_0000_0000;
@@ -74,6 +76,47 @@ fn a_call_without_memory_changes_nothing() {
             assert_eq!(text(&mm), before, "{what}, {nr_failures}");
             nr_failures += 1;
             assert!(nr_failures < 1000, "{what} never goes through");
+        }
+    }
+}
+
+#[test]
+fn a_fork_without_memory_makes_no_child() {
+    let mut parent = Mm::seed(
+        MmConfig::x86_64(),
+        BrkArea::default(),
+        full().iter().cloned(),
+        Some(GateVma::vsyscall()),
+    )
+    .expect("memory");
+    let follows = UffdFeatures {
+        event_fork: true,
+        event_remap: false,
+    };
+    parent
+        .uffd_set_features(UffdId(7), follows)
+        .expect("memory");
+    parent
+        .uffd_register(UffdId(7), at(0), 4 * PAGE, 1)
+        .expect("anonymous memory");
+    parent.note_faulted(at(0));
+    let before = text(&parent);
+    for nr_failures in 0.. {
+        assert!(nr_failures < 1000, "a fork never goes through");
+        let outcome = with_failures(nr_failures, || parent.fork());
+        assert_eq!(text(&parent), before, "{nr_failures}");
+        assert_eq!(parent.validate(), Ok(()), "{nr_failures}");
+        match outcome {
+            Ok(child) => {
+                assert!(nr_failures > 3, "a child takes memory");
+                assert_eq!(text(&child), before);
+                assert_eq!(
+                    child.vma_at(at(0)).and_then(|vma| vma.uffd),
+                    Some(UffdId(7))
+                );
+                break;
+            }
+            Err(error) => assert_eq!(error, ForkError(Errno::ENOMEM), "{nr_failures}"),
         }
     }
 }

@@ -79,7 +79,7 @@ fn copies_keep_a_registration_only_if_the_context_follows() {
         event_fork: true,
         event_remap: true,
     };
-    mm.uffd_set_features(OURS, follows);
+    mm.uffd_set_features(OURS, follows).expect("memory");
     expect(&mm.fork().unwrap(), &[(2, 8, "um"), (0x30, 0x32, "")]);
     mm.mremap(BASE + 0x2000, 0x2000, 0x2000, 3, BASE + 0x40000)
         .unwrap();

@@ -55,7 +55,7 @@ fn userfault(mm: &mut Mm, record: &CallRecord) -> Given {
             event_fork: has(1),
             event_remap: has(2),
         };
-        mm.uffd_set_features(context, features);
+        mm.uffd_set_features(context, features)?;
     }
     match record.call {
         Call::UffdRegister {

@@ -38,7 +38,7 @@ pub(super) fn build(image: &Image, files: &mut FileBook) -> Result<Mm, ImageErro
             gate = Some(GateVma {
                 range: AddrRange::new(line.start, line.end),
                 flags,
-                name: name.clone(),
+                name: name.as_str().into(),
             });
             continue;
         }

@@ -409,7 +409,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         mut copy: impl FnMut(VmaRef<'_, V>) -> Option<V>,
     ) -> Result<Self, ChangeError> {
         let section = self.shared.seq.begin();
-        let mut child = Self::new_in(&self.shared.slab);
+        let mut child = Self::try_new_in(&self.shared.slab)?;
         for vma in self.iter() {
             if !cfg!(planted = "fork_without_locks") {
                 self.write_lock_slot(section, vma.slot());

@@ -1,6 +1,6 @@
 //! Memory that several handles own jointly; the last one frees it.
 //!
-//! Like `Arc`, with two differences that the tree needs: making one can fail without ending the
+//! Like `Arc`, with two differences that trees need: making one can fail without ending the
 //! program, and a model checker sees the counting.
 //!
 //! # Safety
@@ -8,11 +8,12 @@
 //! The memory is live while its count is not 0, and every handle stands for 1 of the count.
 #![expect(unsafe_code, reason = "counts the owners of a piece of memory")]
 
+use crate::atomic::{AtomicUsize, Ordering, fence};
 use alloc::alloc::{Layout, alloc, dealloc};
+use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
-use vmaple_sync::atomic::{AtomicUsize, Ordering, fence};
 
 struct Counted<T> {
     nr_owners: AtomicUsize,
@@ -20,7 +21,7 @@ struct Counted<T> {
 }
 
 /// One of the owners of a value.
-pub(crate) struct Joint<T> {
+pub struct Joint<T> {
     /// # Invariants
     ///
     /// Live: this handle is counted.
@@ -34,8 +35,19 @@ unsafe impl<T: Send + Sync> Send for Joint<T> {}
 unsafe impl<T: Send + Sync> Sync for Joint<T> {}
 
 impl<T> Joint<T> {
-    /// The first owner; without memory the value comes back.
-    pub(crate) fn try_new(value: T) -> Result<Self, T> {
+    /// The first owner.
+    ///
+    /// # Errors
+    ///
+    /// Without memory the value comes back.
+    ///
+    /// ```
+    /// use vmaple_sync::joint::Joint;
+    /// let one = Joint::try_new(7).expect("memory");
+    /// let other = one.clone();
+    /// assert!(*other == 7 && Joint::is_same(&one, &other) && !one.is_only());
+    /// ```
+    pub fn try_new(value: T) -> Result<Self, T> {
         // SAFETY: The count makes the size more than zero.
         let memory = unsafe { alloc(Layout::new::<Counted<T>>()) };
         let Some(counted) = NonNull::new(memory.cast::<Counted<T>>()) else {
@@ -61,11 +73,19 @@ impl<T> Joint<T> {
     /// Whether this is the only handle. It stays so while the caller makes no other: only from a
     /// handle comes a handle.
     #[inline]
-    pub(crate) fn is_only(&self) -> bool {
+    #[must_use]
+    pub fn is_only(&self) -> bool {
         // Acquire: pairs with the Release in `drop`: what the other owners did comes before what
         // this one does alone. It has no witness: a checker would have to let a read take the value
         // of a store that comes after it, which loom does not.
         self.counted().nr_owners.load(Ordering::Acquire) == 1
+    }
+
+    /// Whether two handles own the same value.
+    #[inline]
+    #[must_use]
+    pub fn is_same(one: &Self, other: &Self) -> bool {
+        one.counted == other.counted
     }
 }
 
@@ -77,6 +97,12 @@ impl<T> Clone for Joint<T> {
         assert!(nr_before < isize::MAX as usize, "handles were leaked");
         // INVARIANT: Counted just now.
         Self { ..*self }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Joint<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
