@@ -180,32 +180,33 @@ pub(crate) struct Segment {
     at: usize,
 }
 
+#[expect(unsafe_code, reason = "no safe calls in the libraries used here")]
 impl Segment {
     /// Makes one and removes it at once: Linux lets a removed segment be attached by its number
     /// for as long as one attachment is left. So it is gone with this process, however that ends.
     pub(crate) fn make() -> io::Result<Segment> {
-        #[expect(unsafe_code, reason = "no safe call in the libraries used here")]
-        // SAFETY: no requirement; the kernel places the attachment where nothing is, and a null
-        // buffer is permitted for IPC_RMID.
-        let (id, at, removed) = unsafe {
-            let id = libc::shmget(libc::IPC_PRIVATE, SEGMENT_LEN as usize, 0o666);
-            if id < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            let at = libc::shmat(id, std::ptr::null(), 0) as usize;
-            let failed = io::Error::last_os_error();
-            let removed = libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut());
-            if at == usize::MAX {
-                return Err(failed);
-            }
-            (id, at, removed)
-        };
-        // Dropped, and detached with it, if it could not be removed.
-        let segment = Segment { id, at };
-        if removed < 0 {
+        // SAFETY: no requirement.
+        let id = unsafe { libc::shmget(libc::IPC_PRIVATE, SEGMENT_LEN as usize, 0o666) };
+        if id < 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(segment)
+        let segment = Segment::attach(id);
+        // SAFETY: a null buffer is permitted for IPC_RMID.
+        let removed = unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) };
+        if segment.is_ok() && removed < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        segment
+    }
+
+    /// Attaches the segment `id` to this process.
+    fn attach(id: i32) -> io::Result<Segment> {
+        // SAFETY: the kernel places the attachment where nothing is.
+        let at = unsafe { libc::shmat(id, std::ptr::null(), 0) } as usize;
+        if at == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Segment { id, at })
     }
 }
 
@@ -323,13 +324,7 @@ mod tests {
         };
         // SHM_DEST: gone with the last attachment.
         assert_eq!(listed(&id).map(|mode| mode & 0o1000), Some(0o1000));
-        #[expect(unsafe_code, reason = "no safe call in the libraries used here")]
-        // SAFETY: the kernel chooses the place; nothing refers to it.
-        unsafe {
-            let again = libc::shmat(segment.id, std::ptr::null(), 0);
-            assert_ne!(again as usize, usize::MAX);
-            libc::shmdt(again);
-        }
+        drop(Segment::attach(segment.id).expect("a segment that is attached already"));
         drop(segment);
         assert_eq!(listed(&id), None);
     }
