@@ -12,9 +12,9 @@
 #![expect(unsafe_code, reason = "sends memory between threads")]
 
 use crate::blocks::Piece;
-use crate::joint::Joint;
 use alloc::vec::Vec;
 use core::fmt;
+use vmaple_sync::joint::Joint;
 use vmaple_sync::mutex::Mutex;
 
 /// How large a copy is at least whose blocks are kept: what is smaller, allocators keep themselves.
