@@ -9,7 +9,7 @@ use crate::cursor::{Place, Position};
 use crate::entry::Entry;
 use crate::error::{AllocError, StoreError, WriteError};
 use crate::handles::TreeWriter;
-use crate::node::{Node, first_of, len, search};
+use crate::node::{Node, first_of, search};
 use crate::span::Span;
 use crate::tree::MapleTree;
 use crate::writable::{Access, WritableTree};
@@ -92,16 +92,14 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
     /// The entry the cursor stands on, if on one. After a pause that is the one it stood on, if the
     /// entry of that very range is still there, or another one is.
     pub fn current(&mut self) -> Option<Lent<'_, T>> {
-        let span = self.standing()?;
-        self.look(span.first)
+        let seen = self.standing()?;
+        self.lend(seen)
     }
 
-    /// The range of the entry the cursor stands on.
-    fn standing(&mut self) -> Option<Span> {
+    /// The entry the cursor stands on.
+    fn standing(&mut self) -> Option<Seen> {
         match self.place {
-            Place::On(span) => self
-                .look(span.first)
-                .and_then(|(now, _)| (now == span).then_some(span)),
+            Place::On(span) => self.look(span.first).filter(|seen| seen.span == span),
             _ => None,
         }
     }
@@ -112,6 +110,7 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
         reason = "goes both ways; an iterator goes one"
     )]
     #[doc(alias = "mas_next")]
+    #[inline]
     pub fn next(&mut self) -> Option<Lent<'_, T>> {
         let found = self.place.after().and_then(|index| self.first_from(index));
         self.stand(found, Place::End)
@@ -119,6 +118,7 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
 
     /// The next entry downwards; `None` leaves the cursor before the start.
     #[doc(alias = "mas_prev")]
+    #[inline]
     pub fn prev(&mut self) -> Option<Lent<'_, T>> {
         let found = self.place.below().and_then(|index| self.last_to(index));
         self.stand(found, Place::Start)
@@ -127,7 +127,7 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
     /// Moves to the entry at `index`; if there is none, to the place before `index`.
     #[doc(alias = "mas_walk")]
     pub fn load(&mut self, index: u64) -> Option<Lent<'_, T>> {
-        let found = self.look(index).map(|(span, _)| span);
+        let found = self.look(index);
         self.stand(found, Place::before(index))
     }
 
@@ -158,8 +158,14 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
         entry: T::Entry,
     ) -> Result<(), StoreError<T::Entry>> {
         let span = range.into();
-        self.tree
-            .run_near(&mut self.finger, |writer| writer.store(span, entry))?;
+        let is_swap = self.place == Place::On(span);
+        self.tree.run_near(&mut self.finger, |writer| {
+            if is_swap {
+                writer.store_in_place_of_one(span, entry)
+            } else {
+                writer.store(span, entry)
+            }
+        })?;
         self.place = Place::On(span);
         Ok(())
     }
@@ -178,9 +184,9 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
         let span = range.into();
         if span.is_valid()
             && let Some(occupant) = self.first_from(span.first)
-            && occupant.first <= span.last
+            && occupant.span.first <= span.last
         {
-            let cause = WriteError::Occupied(occupant);
+            let cause = WriteError::Occupied(occupant.span);
             return Err(StoreError { entry, cause });
         }
         self.store(span, entry)
@@ -193,7 +199,7 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
     /// [`WriteError::Vacant`] if it stands on none, or without memory: hands the entry back.
     pub fn replace(&mut self, entry: T::Entry) -> Result<(), StoreError<T::Entry>> {
         match self.standing() {
-            Some(span) => self.store(span, entry),
+            Some(seen) => self.store(seen.span, entry),
             None => Err(StoreError {
                 entry,
                 cause: WriteError::Vacant,
@@ -209,7 +215,7 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
     /// Without memory.
     #[doc(alias = "mas_erase")]
     pub fn erase(&mut self) -> Result<Option<Span>, AllocError> {
-        let Some(span) = self.standing() else {
+        let Some(Seen { span, .. }) = self.standing() else {
             return Ok(None);
         };
         match self.clear(span) {
@@ -240,57 +246,85 @@ impl<'w, T: WritableTree + ?Sized> CursorMut<'w, T> {
     }
 
     /// Stands on the entry found, or else at `otherwise`.
-    fn stand(&mut self, found: Option<Span>, otherwise: Place) -> Option<Lent<'_, T>> {
-        self.place = found.map_or(otherwise, Place::On);
-        self.look(found?.first)
+    #[inline]
+    fn stand(&mut self, found: Option<Seen>, otherwise: Place) -> Option<Lent<'_, T>> {
+        self.place = found.map_or(otherwise, |seen| Place::On(seen.span));
+        self.lend(found?)
+    }
+
+    /// The entry that was seen just now.
+    #[inline]
+    fn lend(&self, seen: Seen) -> Option<Lent<'_, T>> {
+        Some((seen.span, self.tree.view().entry(seen.raw)?))
+    }
+
+    /// The slot of `index`.
+    #[inline]
+    fn slot_at(&mut self, index: u64) -> Option<Seen> {
+        let (leaf, bounds) = self.finger.reach(self.tree.view().top()?, index);
+        let slot = search(leaf.pivots(), index);
+        // Relaxed: read by the writer, who wrote it.
+        let raw = leaf.slots()[slot].load(Ordering::Relaxed);
+        Some(Seen::in_slot(leaf, bounds, slot, raw))
     }
 
     /// The entry at `index`.
-    fn look(&mut self, index: u64) -> Option<Lent<'_, T>> {
-        let reader = self.tree.view();
-        let (leaf, bounds) = self.finger.reach(reader.top()?, index);
-        let pivots = leaf.pivots();
-        let slot = search(pivots, index);
-        let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-        // Relaxed: read by the writer, who wrote it.
-        let raw = leaf.slots()[slot].load(Ordering::Relaxed);
-        Some((span, reader.entry(raw)?))
+    #[inline]
+    fn look(&mut self, index: u64) -> Option<Seen> {
+        self.slot_at(index).filter(|seen| !seen.raw.is_null())
     }
 
-    /// The range of the entry at `index` or the first after it.
-    fn first_from(&mut self, mut index: u64) -> Option<Span> {
+    /// The entry at `index` or the first after it.
+    #[inline]
+    fn first_from(&mut self, mut index: u64) -> Option<Seen> {
         let top = self.tree.view().top()?;
         loop {
             let (leaf, bounds) = self.finger.reach(top, index);
-            let pivots = leaf.pivots();
-            let slots = search(pivots, index)..len(pivots, bounds.last);
-            let mut rest = leaf.slots()[slots.clone()].iter().zip(slots);
-            // Relaxed: read by the writer, who wrote it.
-            let is_used = |word: &crate::node::Slot| !word.load(Ordering::Relaxed).is_null();
-            if let Some((_, slot)) = rest.find(|(word, _)| is_used(word)) {
-                let first = first_of(pivots, slot, bounds.first);
-                return Some(Span::new(first, pivots[slot]));
+            let from = search(leaf.pivots(), index);
+            // Unused slots are empty.
+            for (slot, word) in leaf.slots().iter().enumerate().skip(from) {
+                // Relaxed: read by the writer, who wrote it.
+                let raw = word.load(Ordering::Relaxed);
+                if !raw.is_null() {
+                    return Some(Seen::in_slot(leaf, bounds, slot, raw));
+                }
             }
             index = bounds.last.checked_add(1)?;
         }
     }
 
-    /// The range of the entry at `index` or the last before it.
-    fn last_to(&mut self, mut index: u64) -> Option<Span> {
+    /// The entry at `index` or the last before it.
+    #[inline]
+    fn last_to(&mut self, mut index: u64) -> Option<Seen> {
         let top = self.tree.view().top()?;
         loop {
             let (leaf, bounds) = self.finger.reach(top, index);
-            let pivots = leaf.pivots();
-            let slots = 0..search(pivots, index) + 1;
-            let mut rest = leaf.slots()[slots.clone()].iter().zip(slots).rev();
-            // Relaxed: read by the writer, who wrote it.
-            let is_used = |word: &crate::node::Slot| !word.load(Ordering::Relaxed).is_null();
-            if let Some((_, slot)) = rest.find(|(word, _)| is_used(word)) {
-                let first = first_of(pivots, slot, bounds.first);
-                return Some(Span::new(first, pivots[slot]));
+            let to = search(leaf.pivots(), index);
+            for (slot, word) in leaf.slots()[..=to].iter().enumerate().rev() {
+                // Relaxed: read by the writer, who wrote it.
+                let raw = word.load(Ordering::Relaxed);
+                if !raw.is_null() {
+                    return Some(Seen::in_slot(leaf, bounds, slot, raw));
+                }
             }
             index = bounds.first.checked_sub(1)?;
         }
+    }
+}
+
+/// A slot as it is: its range and its word.
+#[derive(Clone, Copy)]
+struct Seen {
+    span: Span,
+    raw: *mut (),
+}
+
+impl Seen {
+    #[inline]
+    fn in_slot(leaf: &impl Node, bounds: Span, slot: usize, raw: *mut ()) -> Self {
+        let pivots = leaf.pivots();
+        let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+        Self { span, raw }
     }
 }
 

@@ -37,6 +37,7 @@ mod finger;
 mod pair;
 mod plan;
 mod publish;
+mod swap;
 
 use crate::config::Config;
 use crate::core_tree::CoreTree;

@@ -5,7 +5,9 @@
 mod failing;
 
 use failing::{bytes_held, with_failures};
-use maple_tree::{Config, Fan, Gaps, MapleTree, SharedMapleTree, Tracked, TreeWriter};
+use maple_tree::{
+    Config, CursorMut, Fan, Gaps, MapleTree, SharedMapleTree, Tracked, TreeWriter, WritableTree,
+};
 use std::sync::Arc;
 use vmaple_model::script::{Op, Script, Shape};
 
@@ -50,6 +52,40 @@ fn every_entry_is_dropped_once() {
     check_counts::<Fan<Tracked, 3, 3>>(1);
     check_counts::<Fan<Tracked, 4, 4>>(2);
     check_counts::<Gaps>(3);
+}
+
+/// Puts another entry in the place of each, by a cursor; returns how many there are.
+fn replace_all<T: WritableTree<Entry = Counted>>(
+    mut cursor: CursorMut<'_, T>,
+    entry: &Counted,
+) -> usize {
+    let mut nr_replaced = 0;
+    while let Some((span, _)) = cursor.next() {
+        cursor.store(span, Arc::clone(entry)).expect("memory");
+        cursor.replace(Arc::clone(entry)).expect("memory");
+        nr_replaced += 1;
+    }
+    nr_replaced
+}
+
+#[test]
+fn a_cursor_drops_what_it_replaces() {
+    let [old, new] = [Arc::new(()), Arc::new(())];
+    let mut tree: MapleTree<Counted> = MapleTree::new();
+    for i in 0..100 {
+        tree.store(10 * i..=10 * i + 5, Arc::clone(&old))
+            .expect("memory");
+    }
+    assert_eq!(replace_all(tree.cursor_mut(0), &new), 100);
+    let counts = || [&old, &new].map(Arc::strong_count);
+    assert_eq!(counts(), [1, 101]);
+    let mut writer: TreeWriter<Counted> = TreeWriter::from(tree);
+    let reader = writer.new_reader();
+    assert_eq!(replace_all(writer.cursor_mut(0), &old), 100);
+    writer.reclaim();
+    assert_eq!(counts(), [101, 1]);
+    drop((writer, reader));
+    assert_eq!(counts(), [1, 1]);
 }
 
 #[test]

@@ -145,11 +145,10 @@ pub(super) fn fork(row: Row<'_>) -> Sample {
         let mut sum = 0;
         for _ in 0..nr_forks {
             let mut copy = tree.duplicate().expect("memory");
-            let mut at = 0;
-            while let Some((span, entry)) = copy.find(at) {
-                copy.store(span, entry).expect("memory");
+            let mut cursor = copy.cursor_mut(0);
+            while let Some((span, entry)) = cursor.next() {
+                cursor.store(span, entry).expect("memory");
                 sum += entry.get() >> 1;
-                at = span.last + 1;
             }
         }
         sum
