@@ -60,7 +60,8 @@ mod threads {
     pub struct Threads;
 
     struct Bucket {
-        lock: Mutex<()>,
+        /// How many threads sleep here: who finds none need not ask the host to wake any.
+        nr_asleep: Mutex<usize>,
         changed: Condvar,
     }
 
@@ -68,7 +69,7 @@ mod threads {
 
     static BUCKETS: [Bucket; NR_BUCKETS] = [const {
         Bucket {
-            lock: Mutex::new(()),
+            nr_asleep: Mutex::new(0),
             changed: Condvar::new(),
         }
     }; NR_BUCKETS];
@@ -81,18 +82,18 @@ mod threads {
     impl Wait for Threads {
         fn wait(word: &AtomicU32, expected: u32) {
             let bucket = bucket_of(word);
-            let held = bucket.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut nr_asleep = bucket
+                .nr_asleep
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             // Acquire: pairs with the release store of whoever changed the word. The waker takes
             // the bucket's lock after its change, so a change that this load misses is followed
             // by a wake-up that this thread, already asleep, receives.
             // Witness: `mutex::tests::every_waiter_gets_through`.
             if word.load(Ordering::Acquire) == expected {
-                drop(
-                    bucket
-                        .changed
-                        .wait(held)
-                        .unwrap_or_else(PoisonError::into_inner),
-                );
+                *nr_asleep += 1;
+                let woken = bucket.changed.wait(nr_asleep);
+                *woken.unwrap_or_else(PoisonError::into_inner) -= 1;
             }
         }
 
@@ -103,8 +104,15 @@ mod threads {
 
         fn wake_all(word: &AtomicU32) {
             let bucket = bucket_of(word);
-            drop(bucket.lock.lock().unwrap_or_else(PoisonError::into_inner));
-            bucket.changed.notify_all();
+            let nr_asleep = bucket
+                .nr_asleep
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let is_empty = *nr_asleep == 0;
+            drop(nr_asleep);
+            if !is_empty {
+                bucket.changed.notify_all();
+            }
         }
     }
 }
