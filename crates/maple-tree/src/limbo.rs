@@ -33,7 +33,7 @@ const BATCH: usize = if strict::IS_STRICT || cfg!(any(loom, shuttle)) {
 const MANY: usize = if strict::IS_STRICT || cfg!(any(loom, shuttle)) {
     2
 } else {
-    1024
+    4096
 };
 
 /// The batch that waits for its grace period.
