@@ -22,8 +22,9 @@
 //!
 //! A VMA becomes biased when it was read-locked by the count [`BIAS_AFTER`] times since it was
 //! last write-locked, and is so until its next write lock. So a VMA that is written again and
-//! again never pays for a heavy fence, and one that is read pays once per many reads. Only a
-//! reader that holds the count sets BIASED: then no writer is past it.
+//! again never pays for a heavy fence, and one that is read pays once per many reads. Read locks
+//! of a walk over all VMAs do not count: who reads the maps in a loop would make every writer pay.
+//! Only a reader that holds the count sets BIASED: then no writer is past it.
 
 use crate::cancel::{Cancel, Cancelled, wait_until};
 use vmaple_rcu::fence;
@@ -114,5 +115,31 @@ impl Bias {
         fence::light();
         // Relaxed: the fences order it, see the head.
         self.0.load(Ordering::Relaxed) == REVOKING
+    }
+}
+
+#[cfg(all(test, not(loom), not(shuttle)))]
+mod tests {
+    use super::BIAS_AFTER;
+    use crate::scheme::Biased;
+    use crate::sequence::MmSeq;
+    use crate::vma_lock::{Visit, VmaLock};
+    use vmaple_sync::wait::Spin;
+
+    /// Walks over all VMAs are no reason for a bias, lookups of one are.
+    #[test]
+    fn a_walk_leaves_no_bias() {
+        let (lock, seq) = (VmaLock::new(), MmSeq::new());
+        lock.attach(seq.begin());
+        seq.end();
+        let is_biased_after = |visit| {
+            for _ in 0..2 * BIAS_AFTER {
+                let hold = lock.start_read::<Biased, Spin>(&seq, visit, || true);
+                lock.end_read::<Biased, Spin>(hold.expect("nobody writes"));
+            }
+            lock.bias.is_biased()
+        };
+        assert!(!is_biased_after(Visit::Passing));
+        assert!(is_biased_after(Visit::Wanted));
     }
 }

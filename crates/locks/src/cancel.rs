@@ -10,6 +10,7 @@ use crate::list::{List, Node};
 use core::fmt;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
+use vmaple_sync::hint::spin_loop;
 use vmaple_sync::mutex::Mutex;
 use vmaple_sync::wait::{DefaultWait, Wait};
 
@@ -129,8 +130,12 @@ impl<W: Wait> Drop for Registration<'_, W> {
     }
 }
 
-/// Waits until `is_done`, sleeping on `event`: a word that counts events and is raised by whoever
-/// makes `is_done` true.
+/// Looks before the first sleep: about as long as it takes to fall asleep and be woken. Locks of
+/// VMAs are held for much less, unless their holder has lost its processor.
+const LOOKS: usize = if cfg!(any(loom, shuttle)) { 0 } else { 100 };
+
+/// Waits until `is_done`: awake for a moment, then asleep on `event`, a word that counts events and
+/// is raised by whoever makes `is_done` true.
 ///
 /// # Errors
 ///
@@ -140,6 +145,12 @@ pub(crate) fn wait_until<W: Wait>(
     cancel: Option<&Cancel<W>>,
     mut is_done: impl FnMut() -> bool,
 ) -> Result<(), Cancelled> {
+    for _ in 0..LOOKS {
+        if is_done() {
+            return Ok(());
+        }
+        spin_loop();
+    }
     let mut sleep = |is_cancelled: &dyn Fn() -> bool| loop {
         // Acquire: pairs with the Release of whoever raises the count; what it made true before is
         // seen below, so that no wake-up is lost.

@@ -11,7 +11,8 @@ pub struct Events {
     /// Lookups that locked a VMA.
     #[doc(alias = "vma_lock_success")]
     pub nr_success: u64,
-    /// Lookups that met a writer, or too many readers; the caller takes `mmap_lock` instead.
+    /// Lookups that met a writer, or too many readers; the caller looks again, or takes
+    /// `mmap_lock` instead.
     #[doc(alias = "vma_lock_abort")]
     pub nr_abort: u64,
     /// Callers that had the lock, dropped it, and came back. They say so by

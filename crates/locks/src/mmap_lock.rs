@@ -154,6 +154,20 @@ impl<T: WriteSection, W: Wait> MmapLock<T, W> {
         }
     }
 
+    /// Waits until the writer who has the lock, if one has, gives it back. Takes nothing, so that
+    /// nobody waits for the caller; another writer may have the lock by then.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`].
+    pub(crate) fn pass_writer(
+        &self,
+        _held: &mut Held<Nothing>,
+        cancel: &Cancel<W>,
+    ) -> Result<(), Cancelled> {
+        self.raw.pass_writer(Some(cancel))
+    }
+
     /// Which lock it is, in reports.
     fn address(&self) -> usize {
         core::ptr::from_ref(&self.raw).addr()

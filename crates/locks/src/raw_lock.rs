@@ -13,6 +13,9 @@
 //! get in before the next one. A waiter that is cancelled leaves the line, and lets those behind it
 //! pass who may.
 //!
+//! One may also stand in line for nothing but the writer's end ([`RawLock::pass_writer`]): nobody
+//! ever waits for such a one, as they would for a reader that was handed the lock in its sleep.
+//!
 //! # Safety
 //!
 //! An entry is linked and unlinked under the mutex by the thread whose stack it is on, or unlinked
@@ -41,10 +44,19 @@ pub(crate) enum Mode {
     Write,
 }
 
+/// What somebody wants of the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// To hold it.
+    Hold(Mode),
+    /// That no writer has it.
+    Pass,
+}
+
 /// One that stands in line.
 #[derive(Debug)]
 struct Waiting {
-    mode: Mode,
+    wish: Wish,
     is_granted: AtomicBool,
     /// Raised when it is worth looking again.
     event: AtomicU32,
@@ -70,6 +82,16 @@ impl Mode {
             Mode::Read if state & (WRITER | QUEUED) == 0 && state < MAX_READERS => Some(state + 1),
             Mode::Write if state == 0 => Some(WRITER),
             _ => None,
+        }
+    }
+}
+
+impl Wish {
+    /// The state in which the wish has come true, if that is possible without standing in line.
+    fn enter(self, state: u32) -> Option<u32> {
+        match self {
+            Wish::Hold(mode) => mode.enter(state),
+            Wish::Pass => (state & WRITER == 0).then_some(state),
         }
     }
 }
@@ -112,20 +134,33 @@ impl<W: Wait> RawLock<W> {
         if self.try_lock(mode) {
             Ok(())
         } else {
-            self.lock_slowly(mode, cancel)
+            self.stand_in_line(Wish::Hold(mode), cancel)
         }
     }
 
+    /// Waits until the writer who has the lock, if one has, gives it back. Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When `cancel` ends the wait.
+    pub(crate) fn pass_writer(&self, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
+        // Relaxed: nothing is read because of it.
+        if self.state.load(Ordering::Relaxed) & WRITER == 0 {
+            return Ok(());
+        }
+        self.stand_in_line(Wish::Pass, cancel)
+    }
+
     #[cold]
-    fn lock_slowly(&self, mode: Mode, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
+    fn stand_in_line(&self, wish: Wish, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
         let node = Node::new(Waiting {
-            mode,
+            wish,
             is_granted: AtomicBool::new(false),
             event: AtomicU32::new(0),
         });
         {
             let mut line = self.line.lock();
-            if self.enter_or_queue(mode) {
+            if self.enter_or_queue(wish) {
                 return Ok(());
             }
             // SAFETY: Taken out by `Place::leave` before this function ends, by unwinding too.
@@ -148,11 +183,11 @@ impl<W: Wait> RawLock<W> {
     }
 
     /// Gets in after all, or sees to it that others stand in line too. Under the mutex.
-    fn enter_or_queue(&self, mode: Mode) -> bool {
+    fn enter_or_queue(&self, wish: Wish) -> bool {
         // Relaxed: a first guess for the exchange.
         let mut now = self.state.load(Ordering::Relaxed);
         loop {
-            let (next, is_in) = match mode.enter(now) {
+            let (next, is_in) = match wish.enter(now) {
                 Some(next) => (next, true),
                 None if now & QUEUED != 0 => return false,
                 None => (now | QUEUED, false),
@@ -224,17 +259,20 @@ impl<W: Wait> RawLock<W> {
             // Acquire: pairs with the Release in `unlock`: the readers who have left are done.
             // Witness: `checks::mmap_lock_hands_over`.
             let now = self.state.load(Ordering::Acquire);
-            let gain = match line.front().map(|first| first.mode) {
+            let gain = match line.front().map(|first| first.wish) {
                 None => break,
-                Some(Mode::Write) if now & WRITER == 0 && readers(now) == 0 => WRITER,
-                Some(Mode::Read) if now & WRITER == 0 && readers(now) < MAX_READERS => 1,
-                Some(_) => return,
+                Some(_) if now & WRITER != 0 => return,
+                Some(Wish::Hold(Mode::Write)) if readers(now) == 0 => WRITER,
+                Some(Wish::Hold(Mode::Read)) if readers(now) < MAX_READERS => 1,
+                Some(Wish::Hold(_)) => return,
+                Some(Wish::Pass) if cfg!(planted = "passer_keeps_line") => return,
+                Some(Wish::Pass) => 0,
             };
             // Relaxed: the line's mutex and the Release below pass the lock on. While QUEUED is
             // set nobody else adds to the state.
             self.state.fetch_add(gain, Ordering::Relaxed);
             line.pop_front(|first| {
-                // Release: pairs with the Acquire in `lock_slowly`.
+                // Release: pairs with the Acquire in `stand_in_line`.
                 // Witness: `checks::mmap_lock_hands_over`.
                 first.is_granted.store(true, Ordering::Release);
                 raise::<W>(&first.event);
@@ -257,7 +295,7 @@ impl<W: Wait> RawLock<W> {
     }
 }
 
-/// Whether a waiter has the lock.
+/// Whether a waiter has what it stood in line for.
 #[derive(PartialEq, Eq)]
 enum Mine {
     Yes,
@@ -292,8 +330,11 @@ impl<W: Wait> Place<'_, W> {
 impl<W: Wait> Drop for Place<'_, W> {
     /// Only for unwinding out of a wait: the entry must not stay in line.
     fn drop(&mut self) {
-        if !self.is_left && self.leave() == Mine::Yes {
-            self.lock.unlock(self.node.item.mode);
+        if !self.is_left
+            && self.leave() == Mine::Yes
+            && let Wish::Hold(mode) = self.node.item.wish
+        {
+            self.lock.unlock(mode);
         }
     }
 }

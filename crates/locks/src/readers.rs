@@ -18,7 +18,7 @@ use crate::level::{Held, Nothing};
 use crate::slot::{Handle, VmaSlot};
 use crate::tree::{Shared, VmaTree};
 use crate::views::{VmaRead, VmaRef};
-use crate::vma_lock::{Hold, Refusal};
+use crate::vma_lock::{Hold, Refusal, Visit};
 use core::fmt;
 use maple_tree::{Span, TreeReader};
 use vmaple_sync::hint::spin_loop;
@@ -178,6 +178,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub(crate) fn lock_at(&self, addr: u64) -> Found<'_, V, E> {
         self.lock_by(
+            Visit::Wanted,
             |reader| reader.load(addr),
             |_, now| now.first <= addr && addr <= now.last,
         )
@@ -198,6 +199,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
         for _ in 0..GAP_TRIES {
             let before = self.shared.replacing.snapshot();
             let found = self.lock_by(
+                Visit::Passing,
                 |reader| reader.find(from),
                 // The walk has seen that nothing is between `from` and where the VMA began then.
                 // If it begins higher now, somebody else may have got what it had.
@@ -228,6 +230,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     fn lock_by<'l>(
         &'l self,
+        visit: Visit,
         walk: impl for<'g> Fn(
             maple_tree::Reader<'g, Handle<V>, E::Shape>,
         ) -> Option<(Span, &'g VmaSlot<V>)>,
@@ -238,7 +241,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
             let (seen, locked) = if let Some((seen, slot)) = kept
                 && cfg!(planted = "retry_without_walk")
             {
-                (seen, self.try_lock(slot))
+                (seen, self.try_lock(slot, visit))
             } else {
                 let section = self.index.enter();
                 let Some((seen, slot)) = walk(self.index.read(&section)) else {
@@ -251,7 +254,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
                 if cfg!(planted = "retry_without_walk") {
                     kept = Some((seen, self.keep(slot)));
                 }
-                (seen, self.try_lock(slot))
+                (seen, self.try_lock(slot, visit))
             };
             match locked {
                 Ok(Locked { slot, hold }) => {
@@ -280,10 +283,11 @@ impl<V, E: Environment> VmaReaders<V, E> {
         &'l self,
         tree: &VmaTree<V, E>,
         vma: VmaRef<'_, V>,
+        visit: Visit,
     ) -> Result<VmaRead<'l, V, E>, TooManyReaders> {
         assert!(tree.is_read_by(self), "the slab would not be kept");
         let slot = self.keep(vma.slot());
-        match slot.lock.start_read_locked::<E::Readers, E::Wait>() {
+        match slot.lock.start_read_locked::<E::Readers, E::Wait>(visit) {
             // SAFETY: Just locked; the slab is kept during 'l.
             Ok(hold) => Ok(unsafe { VmaRead::new(slot, hold) }),
             Err(_) => Err(TooManyReaders),
@@ -298,12 +302,17 @@ impl<V, E: Environment> VmaReaders<V, E> {
     }
 
     #[inline]
-    fn try_lock<'l>(&'l self, slot: &VmaSlot<V>) -> Result<Locked<'l, V, E>, Refusal> {
+    fn try_lock<'l>(
+        &'l self,
+        slot: &VmaSlot<V>,
+        visit: Visit,
+    ) -> Result<Locked<'l, V, E>, Refusal> {
         let slot = self.keep(slot);
         let id = self.shared.id();
+        slot.prefetch();
         let hold = slot
             .lock
-            .start_read::<E::Readers, E::Wait>(&self.shared.seq, || slot.is_in(id))?;
+            .start_read::<E::Readers, E::Wait>(&self.shared.seq, visit, || slot.is_in(id))?;
         Ok(Locked { slot, hold })
     }
 

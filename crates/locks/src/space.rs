@@ -8,7 +8,17 @@ use crate::mmap_lock::{MmapLock, MmapRead, MmapWrite, WriteSection};
 use crate::readers::{Found, Lookup, TooManyReaders, VmaReaders};
 use crate::tree::VmaTree;
 use crate::views::VmaRead;
+use crate::vma_lock::Visit;
 use core::fmt;
+use vmaple_sync::hint::spin_loop;
+
+/// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
+/// most write sections are over by then.
+const LOOKS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
+
+/// How many writers a walk waits for in turn before it takes `mmap_lock`, which stops those who
+/// come after.
+const WRITERS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
 
 /// The state of an address space: it has a [`VmaTree`].
 pub trait Space: WriteSection {
@@ -191,7 +201,9 @@ impl<T: Space> AddressSpace<T> {
         match self.readers.lock_at(addr) {
             Found::Locked(vma) => Ok(Some(vma)),
             Found::NotMapped => Ok(None),
-            Found::Contended(_) => self.lock_in(&self.lock.read(held), |tree| tree.at(addr)),
+            Found::Contended(_) => {
+                self.lock_in(&self.lock.read(held), Visit::Wanted, |tree| tree.at(addr))
+            }
         }
     }
 
@@ -214,7 +226,7 @@ impl<T: Space> AddressSpace<T> {
             Found::NotMapped => Ok(None),
             Found::Contended(_) => {
                 let state = self.lock.read_killable(held, cancel)?;
-                self.lock_in(&state, |tree| tree.at(addr))
+                self.lock_in(&state, Visit::Wanted, |tree| tree.at(addr))
             }
         }
     }
@@ -256,14 +268,18 @@ impl<T: Space> AddressSpace<T> {
         cancel: &Cancel<WaitOf<T>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
         lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(self).addr());
-        match self.readers.lock_next(from) {
-            Found::Locked(vma) => Ok(Some(vma)),
-            Found::NotMapped => Ok(None),
-            Found::Contended(_) => {
-                let state = self.lock.read_killable(held, cancel)?;
-                self.lock_in(&state, |tree| tree.find(from))
+        for _ in 0..WRITERS {
+            for _ in 0..LOOKS {
+                match self.readers.lock_next(from) {
+                    Found::Locked(vma) => return Ok(Some(vma)),
+                    Found::NotMapped => return Ok(None),
+                    Found::Contended(_) => spin_loop(),
+                }
             }
+            self.lock.pass_writer(held, cancel)?;
         }
+        let state = self.lock.read_killable(held, cancel)?;
+        self.lock_in(&state, Visit::Passing, |tree| tree.find(from))
     }
 
     /// Read-locks a VMA under `mmap_lock`, to be kept after it.
@@ -271,6 +287,7 @@ impl<T: Space> AddressSpace<T> {
     fn lock_in<'l>(
         &'l self,
         state: &T,
+        visit: Visit,
         find: impl FnOnce(&VmaTree<T::Vma, T::Env>) -> Option<crate::views::VmaRef<'_, T::Vma>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
         let tree = state.vmas();
@@ -280,7 +297,7 @@ impl<T: Space> AddressSpace<T> {
         let Some(vma) = find(tree) else {
             return Ok(None);
         };
-        Ok(Some(self.readers.lock_ref(tree, vma)?))
+        Ok(Some(self.readers.lock_ref(tree, vma, visit)?))
     }
 
     /// Takes the state out.

@@ -32,6 +32,7 @@ use crate::sequence::{MmSeq, Section};
 use crate::slab::Slab;
 use crate::slot::{Handle, TreeId, VmaSlot};
 use crate::views::{VmaRead, VmaRef, VmaWrite};
+use crate::vma_lock::Visit;
 use alloc::alloc::{Layout, handle_alloc_error};
 use alloc::vec::Vec;
 use core::fmt;
@@ -353,7 +354,10 @@ impl<V, E: Environment> VmaTree<V, E> {
         vma: VmaRef<'t, V>,
     ) -> Result<VmaRead<'t, V, E>, TooManyReaders> {
         let slot = vma.slot();
-        match slot.lock.start_read_locked::<E::Readers, E::Wait>() {
+        match slot
+            .lock
+            .start_read_locked::<E::Readers, E::Wait>(Visit::Wanted)
+        {
             // SAFETY: Just locked; the tree, hence the slab, exists during 't.
             Ok(hold) => Ok(unsafe { VmaRead::new(slot, hold) }),
             Err(_) => Err(TooManyReaders),

@@ -57,6 +57,16 @@ impl<S: ReadScheme> Clone for Hold<S> {
 
 impl<S: ReadScheme> Copy for Hold<S> {}
 
+/// What a read lock says of those to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visit {
+    /// This VMA is wanted, and may be again: it is worth a bias.
+    Wanted,
+    /// It stood in the way of a walk over all VMAs: that says nothing of it, and a bias would only
+    /// make its next writer wait.
+    Passing,
+}
+
 /// Why a reader did not get in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -92,6 +102,7 @@ impl VmaLock {
     pub(crate) fn start_read<S: ReadScheme, W: Wait>(
         &self,
         seq: &MmSeq,
+        visit: Visit,
         is_ours: impl Fn() -> bool,
     ) -> Result<Hold<S>, Refusal> {
         if let Some(spot) = S::enter::<W>(Target(self)) {
@@ -111,7 +122,7 @@ impl VmaLock {
         } else if self.is_write_locked_in(seq.read()) && !cfg!(planted = "sequence_unchecked") {
             Refusal::WriteLocked
         } else {
-            S::note_read(Target(self));
+            self.note_read::<S>(visit);
             return Ok(Hold::Count);
         };
         self.put_reference::<W>();
@@ -120,13 +131,24 @@ impl VmaLock {
 
     /// Read-locks it for a holder of `mmap_lock`, which keeps writers away: only the limit refuses.
     #[doc(alias = "vma_start_read_locked")]
-    pub(crate) fn start_read_locked<S: ReadScheme, W: Wait>(&self) -> Result<Hold<S>, Refusal> {
+    pub(crate) fn start_read_locked<S: ReadScheme, W: Wait>(
+        &self,
+        visit: Visit,
+    ) -> Result<Hold<S>, Refusal> {
         if let Some(spot) = S::enter::<W>(Target(self)) {
             return Ok(Hold::Spot(spot));
         }
         self.take_reference()?;
-        S::note_read(Target(self));
+        self.note_read::<S>(visit);
         Ok(Hold::Count)
+    }
+
+    /// Notes a read lock by the count, which is held.
+    #[inline]
+    fn note_read<S: ReadScheme>(&self, visit: Visit) {
+        if visit == Visit::Wanted || cfg!(planted = "passing_reads_bias") {
+            S::note_read(Target(self));
+        }
     }
 
     #[inline]

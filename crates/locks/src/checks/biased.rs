@@ -2,14 +2,14 @@
 
 use super::{Model, Parked};
 use crate::scheme::Biased;
-use crate::vma_lock::Hold;
+use crate::vma_lock::{Hold, Visit};
 use loom::thread;
 use std::sync::Arc;
 use vmaple_sync::wait::{Spin, Wait};
 
 fn read<W: Wait>(model: &Model) -> Option<u32> {
     let lock = &model.lock;
-    let hold = lock.start_read::<Biased, W>(&model.seq, || model.is_in(1));
+    let hold = lock.start_read::<Biased, W>(&model.seq, Visit::Wanted, || model.is_in(1));
     let hold = hold.ok()?;
     let value = model.data.get();
     lock.end_read::<Biased, W>(hold);
@@ -41,7 +41,7 @@ fn the_second_read_leaves_a_mark() {
         let model = biased();
         let hold = model
             .lock
-            .start_read::<Biased, Spin>(&model.seq, || model.is_in(1))
+            .start_read::<Biased, Spin>(&model.seq, Visit::Wanted, || model.is_in(1))
             .expect("nobody writes");
         assert!(matches!(hold, Hold::Spot(_)));
         assert_eq!(model.lock.refcnt_value(), 1, "not counted");
@@ -92,7 +92,7 @@ fn a_spot_used_again() {
                 read::<Spin>(&model);
                 let hold = next
                     .lock
-                    .start_read::<Biased, Spin>(&next.seq, || next.is_in(1));
+                    .start_read::<Biased, Spin>(&next.seq, Visit::Wanted, || next.is_in(1));
                 let hold = hold.expect("nobody writes it");
                 next.lock.end_read::<Biased, Spin>(hold);
             })

@@ -96,6 +96,29 @@ fn three_in_line() {
     });
 }
 
+/// One who waits for a writer's end is told of it, and nobody waits for it: a second writer comes
+/// and goes meanwhile.
+#[test]
+fn passing_a_writer_stops_nobody() {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(2);
+    builder.check(|| {
+        let model = Model::<Parked>::new();
+        assert!(model.lock.try_lock(Mode::Write));
+        let passer = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || model.lock.pass_writer(None))
+        };
+        model.data.set(2);
+        model.lock.unlock(Mode::Write);
+        model.write(3);
+        assert!(passer.join().expect("no anomaly").is_ok());
+        assert_eq!(model.lock.held_as(), None);
+        assert!(model.lock.try_lock(Mode::Write), "nothing is left in line");
+        model.lock.unlock(Mode::Write);
+    });
+}
+
 #[test]
 fn downgrade_publishes() {
     loom::model(|| {

@@ -4,6 +4,7 @@ use super::{Model, Parked};
 use crate::cancel::Cancel;
 use crate::scheme::Counted;
 use crate::sequence::MmSeq;
+use crate::vma_lock::Visit;
 use loom::thread;
 use std::sync::Arc;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use vmaple_sync::wait::{Spin, Wait};
 /// Reads once, if that needs no waiting; says what was read.
 fn read<W: Wait>(model: &Model) -> Option<u32> {
     let lock = &model.lock;
-    let hold = lock.start_read::<Counted, W>(&model.seq, || model.is_in(1));
+    let hold = lock.start_read::<Counted, W>(&model.seq, Visit::Wanted, || model.is_in(1));
     let hold = hold.ok()?;
     let value = model.data.get();
     lock.end_read::<Counted, W>(hold);
@@ -189,7 +190,7 @@ fn a_cancelled_writer_leaves_no_flag() {
         let cancel: Arc<Cancel<Parked>> = Arc::new(Cancel::with_wait());
         let hold = model
             .lock
-            .start_read::<Counted, Parked>(&model.seq, || model.is_in(1));
+            .start_read::<Counted, Parked>(&model.seq, Visit::Wanted, || model.is_in(1));
         let hold = hold.expect("nobody writes");
         let writer = {
             let (model, cancel) = (Arc::clone(&model), Arc::clone(&cancel));
