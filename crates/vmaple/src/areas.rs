@@ -44,11 +44,19 @@ pub(crate) struct PublishedAreas {
 }
 
 impl PublishedAreas {
+    /// Publishes what has changed. A word that has not is left alone, so that readers on other
+    /// processors need not fetch it anew after every section.
     pub(crate) fn publish(&self, areas: &BrkArea) {
-        // Relaxed: the end of the write section orders them.
-        self.start_brk.store(areas.start_brk, Ordering::Relaxed);
-        self.brk.store(areas.brk, Ordering::Relaxed);
-        self.start_stack.store(areas.start_stack, Ordering::Relaxed);
+        let publish = |word: &AtomicU64, value| {
+            // Relaxed: only the writer writes it.
+            if word.load(Ordering::Relaxed) != value {
+                // Relaxed: the end of the write section orders it.
+                word.store(value, Ordering::Relaxed);
+            }
+        };
+        publish(&self.start_brk, areas.start_brk);
+        publish(&self.brk, areas.brk);
+        publish(&self.start_stack, areas.start_stack);
     }
 
     /// The published bounds; the others are 0.

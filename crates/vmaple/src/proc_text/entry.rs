@@ -150,6 +150,37 @@ impl<'a> MapsEntry<'a> {
         }
     }
 
+    /// The entry as a value of its own, where it borrows nothing of the VMA: where it has no name,
+    /// or one that is the same for all.
+    #[inline]
+    pub(crate) fn owned(&self) -> Option<MapsEntry<'static>> {
+        let name = match self.name {
+            MappingName::None => MappingName::None,
+            MappingName::Heap => MappingName::Heap,
+            MappingName::Stack => MappingName::Stack,
+            MappingName::Special(_)
+            | MappingName::Anonymous(_)
+            | MappingName::AnonymousShared(_)
+            | MappingName::File(_) => return None,
+        };
+        let &MapsEntry {
+            range,
+            flags,
+            offset,
+            device,
+            inode,
+            name: _,
+        } = self;
+        Some(MapsEntry {
+            range,
+            flags,
+            offset,
+            device,
+            inode,
+            name,
+        })
+    }
+
     /// The part of the entry from `addr` on; all of it if it begins there or above.
     ///
     /// A reader that has come to `addr` and finds a mapping that begins below it (it was merged

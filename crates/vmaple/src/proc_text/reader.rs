@@ -18,6 +18,13 @@ pub trait VmaFormat {
     /// `vma` is what the entry was made of, None for the gate VMA. May be called again for the
     /// same entry with a larger buffer. A lock may be held: it must neither block nor allocate.
     fn put(&mut self, entry: &MapsEntry<'_>, vma: Option<&Vma>, out: &mut TextBuffer<'_>);
+
+    /// Whether `put` needs nothing but the entry. Then the lock of a VMA whose entry borrows
+    /// nothing of it is given back before the entry is written, and `vma` is None: a writer does
+    /// not wait for a reader that lost its processor while it wrote.
+    fn needs_entry_only(&self) -> bool {
+        false
+    }
 }
 
 /// The lines of `/proc/PID/maps`.
@@ -28,6 +35,11 @@ impl VmaFormat for MapsFormat {
     #[inline]
     fn put(&mut self, entry: &MapsEntry<'_>, _: Option<&Vma>, out: &mut TextBuffer<'_>) {
         put_line(entry, out);
+    }
+
+    #[inline]
+    fn needs_entry_only(&self) -> bool {
+        true
     }
 }
 
@@ -285,11 +297,21 @@ impl<F: VmaFormat> MapsReader<F> {
         };
         let page_shift = source.page_shift();
         let format = &mut self.format;
+        let may_copy = format.needs_entry_only();
         let shown = source.with_next(addr, |vma, areas| {
             let entry = MapsEntry::of(vma, areas, page_shift).from_addr(addr);
+            if may_copy && let Some(copy) = entry.owned() {
+                return (MapsPosition::Address(vma.end), Some(copy));
+            }
             format.put(&entry, Some(vma), text);
-            MapsPosition::Address(vma.end)
+            (MapsPosition::Address(vma.end), None)
         })?;
-        Ok(shown.unwrap_or(MapsPosition::Gate))
+        let Some((next, copy)) = shown else {
+            return Ok(MapsPosition::Gate);
+        };
+        if let Some(entry) = copy {
+            self.format.put(&entry, None, text);
+        }
+        Ok(next)
     }
 }
