@@ -12,7 +12,7 @@ use crate::link::Root;
 use crate::nodes::Nodes;
 use crate::reader::Reader;
 use crate::span::Span;
-use crate::write::Writer;
+use crate::write::{Fill, Way, Writer};
 use core::ptr::{self, NonNull};
 
 /// A root and its nodes. Who may read and write is the owner's matter.
@@ -45,22 +45,71 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
             return Err(StoreError { entry, cause });
         }
         let raw = entry.into_raw();
-        self.replace(span, Some(raw)).map_err(|error| StoreError {
-            // SAFETY: The write did not happen: the word is still ours.
-            entry: unsafe { E::from_raw(raw) },
-            cause: error.into(),
-        })
+        let outcome = self.replace(span, Fill::entry(raw));
+        // SAFETY: The word is that of the write.
+        unsafe { handed_back(outcome, raw) }
     }
 
     pub(crate) fn insert(&mut self, span: Span, entry: E) -> Result<(), StoreError<E>> {
-        if span.is_valid()
+        if !span.is_valid() {
+            let cause = WriteError::InvertedRange;
+            return Err(StoreError { entry, cause });
+        }
+        let mut way = Way::new();
+        let Some(at) = self.locate(&mut way, span.first) else {
+            return self.store(span, entry);
+        };
+        let (free, raw) = at.slot_of(span.first);
+        let is_free = raw.is_null() && span.last <= free.last;
+        if !is_free
             && !cfg!(planted = "insert_overwrites")
             && let Some(occupant) = self.occupant(span)
         {
             let cause = WriteError::Occupied(occupant);
             return Err(StoreError { entry, cause });
         }
-        self.store(span, entry)
+        let raw = entry.into_raw();
+        let outcome = self.replace_at_leaf(&way, &at, span, Fill::entry(raw));
+        // SAFETY: The word is that of the write.
+        unsafe { handed_back(outcome, raw) }
+    }
+
+    /// Puts `middle`, or nothing, over `span`, which lies inside the range of one entry with some
+    /// of it on both sides, and `above` over what that entry has above.
+    pub(crate) fn carve(
+        &mut self,
+        span: Span,
+        middle: Option<E>,
+        above: E,
+    ) -> Result<(), StoreError<(Option<E>, E)>> {
+        let entry = (middle, above);
+        if !span.is_valid() {
+            let cause = WriteError::InvertedRange;
+            return Err(StoreError { entry, cause });
+        }
+        let mut way = Way::new();
+        let at = self.locate(&mut way, span.first);
+        let (held, raw) = at.map_or((Span::ALL, ptr::null_mut()), |at| at.slot_of(span.first));
+        let (Some(at), false) = (at, raw.is_null()) else {
+            let cause = WriteError::Vacant;
+            return Err(StoreError { entry, cause });
+        };
+        if held.first >= span.first || held.last <= span.last {
+            let cause = WriteError::NotInside(held);
+            return Err(StoreError { entry, cause });
+        }
+        let (middle, above) = (entry.0.map(E::into_raw), entry.1.into_raw());
+        let whole = Span::new(span.first, held.last);
+        let fill = Fill::two_parts(span.last, middle, above);
+        self.replace_at_leaf(&way, &at, whole, fill)
+            .map_err(|error| {
+                // SAFETY: The write did not happen: the word is still ours.
+                let middle = middle.map(|raw| unsafe { E::from_raw(raw) });
+                // SAFETY: As above.
+                let above = unsafe { E::from_raw(above) };
+                let (entry, cause) = ((middle, above), error.into());
+                StoreError { entry, cause }
+            })
     }
 
     /// The first entry that meets `span`.
@@ -73,7 +122,7 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         if !span.is_valid() {
             return Err(WriteError::InvertedRange);
         }
-        Ok(self.replace(span, None)?)
+        Ok(self.replace(span, Fill::nothing())?)
     }
 
     /// Puts `entry` in the place of the one at `index`, whose word stays in the retired log.
@@ -82,25 +131,52 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         index: u64,
         entry: E,
     ) -> Result<(Span, NonNull<()>), StoreError<E>> {
-        let (span, raw) = self.reader().walk(index);
-        match NonNull::new(raw) {
-            Some(raw) => self.store(span, entry).map(|()| (span, raw)),
-            None => Err(StoreError {
-                entry,
-                cause: WriteError::Vacant,
-            }),
-        }
+        let mut way = Way::new();
+        let at = self.locate(&mut way, index);
+        let held = at.and_then(|at| {
+            let (span, raw) = at.slot_of(index);
+            Some((at, span, NonNull::new(raw)?))
+        });
+        let Some((at, span, displaced)) = held else {
+            let cause = WriteError::Vacant;
+            return Err(StoreError { entry, cause });
+        };
+        let raw = entry.into_raw();
+        let outcome = self.replace_at_leaf(&way, &at, span, Fill::entry(raw));
+        // SAFETY: The word is that of the write.
+        unsafe { handed_back(outcome, raw) }?;
+        Ok((span, displaced))
     }
 
     /// Empties the whole range of the entry at `index`; its word stays in the retired log.
     pub(crate) fn erase(&mut self, index: u64) -> Result<Option<(Span, NonNull<()>)>, AllocError> {
-        let (span, raw) = self.reader().walk(index);
+        let mut way = Way::new();
+        let Some(at) = self.locate(&mut way, index) else {
+            return Ok(None);
+        };
+        let (span, raw) = at.slot_of(index);
         let Some(raw) = NonNull::new(raw) else {
             return Ok(None);
         };
-        self.replace(span, None)?;
+        self.replace_at_leaf(&way, &at, span, Fill::nothing())?;
         Ok(Some((span, raw)))
     }
+}
+
+/// Hands the entry of `raw` back if the write did not happen that was to store it.
+///
+/// # Safety
+///
+/// `outcome` is that of the write, and the word is the caller's if it failed.
+unsafe fn handed_back<E: Entry>(
+    outcome: Result<(), AllocError>,
+    raw: NonNull<()>,
+) -> Result<(), StoreError<E>> {
+    outcome.map_err(|error| StoreError {
+        // SAFETY: The write did not happen, and the word is ours, by the contract above.
+        entry: unsafe { E::from_raw(raw) },
+        cause: error.into(),
+    })
 }
 
 impl<E: Entry, C: Config> Drop for CoreTree<E, C> {

@@ -40,8 +40,11 @@ pub enum WriteError {
     InvertedRange,
     /// An insert met this entry's range.
     Occupied(Span),
-    /// There is no entry to be replaced.
+    /// There is no entry to be replaced, or carved.
     Vacant,
+    /// What is to be carved out does not lie inside this entry's range, with some of it left on
+    /// both sides.
+    NotInside(Span),
     /// What is to be appended does not lie above this last entry's range.
     NotAbove(Span),
     /// No gap within the limits is long enough.
@@ -59,6 +62,9 @@ impl fmt::Display for WriteError {
             Self::InvertedRange => f.write_str("the range ends before it begins"),
             Self::NotAbove(span) => write!(f, "the range is not above the last entry at {span}"),
             Self::Vacant => f.write_str("there is no entry to be replaced"),
+            Self::NotInside(span) => {
+                write!(f, "the range is not inside that of the entry at {span}")
+            }
             Self::NoGap => f.write_str("no gap within the limits is long enough"),
             Self::ZeroSize => f.write_str("a size of 0"),
             Self::BadAlignment => f.write_str("the alignment is not a power of two"),

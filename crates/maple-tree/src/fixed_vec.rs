@@ -17,7 +17,7 @@ pub(crate) struct FixedVec<T: Copy, const N: usize> {
 
 impl<T: Copy, const N: usize> FixedVec<T, N> {
     #[inline]
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             len: 0,
             elements: [const { MaybeUninit::uninit() }; N],

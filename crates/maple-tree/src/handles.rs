@@ -21,6 +21,7 @@ use crate::link::Root;
 use crate::nodes::Nodes;
 use crate::reader::Reader;
 use crate::tree::MapleTree;
+use crate::write::Finger;
 use core::fmt;
 use core::marker::PhantomData;
 use vmaple_rcu::{Backend, ReadGuard};
@@ -48,6 +49,8 @@ struct Line<T>(T);
 pub(crate) struct State<E: Entry, C: Config> {
     pub(crate) nodes: Nodes<E, C>,
     pub(crate) limbo: Limbo,
+    /// Where the writer was told that it will be wanted.
+    pub(crate) finger: Finger,
 }
 
 // SAFETY: The tree owns its entries and may drop them on the thread it is sent to.
@@ -63,6 +66,7 @@ impl<E: Entry, C: Config> Trunk<E, C> {
             state: UnsafeCell::new(State {
                 nodes: core::mem::replace(&mut core.nodes, Nodes::new()),
                 limbo: Limbo::new(),
+                finger: Finger::new(),
             }),
         }
     }
@@ -74,6 +78,7 @@ impl<E: Entry, C: Config> Trunk<E, C> {
         let state = self.state.with_mut(|state| unsafe { &mut *state });
         // SAFETY: As above: no reader borrows a handle any more.
         unsafe { state.limbo.free_all(&mut state.nodes) };
+        state.finger.clear();
         let nodes = core::mem::replace(&mut state.nodes, Nodes::new());
         CoreTree { root, nodes }
     }
@@ -296,7 +301,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// How many displaced nodes and entries wait for readers to leave.
     #[must_use]
     pub fn nr_waiting(&self) -> usize {
-        let State { nodes, limbo } = self.state();
+        let State { nodes, limbo, .. } = self.state();
         nodes.nr_retired() + limbo.nr_waiting()
     }
 
@@ -342,7 +347,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         if self.nr_waiting() <= most {
             return Ok(());
         }
-        let (_, State { nodes, limbo }) = self.parts_mut();
+        let (_, State { nodes, limbo, .. }) = self.parts_mut();
         limbo.try_free::<E, C, B>(nodes);
         let nr_waiting = self.nr_waiting();
         if nr_waiting > most {
@@ -358,7 +363,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// Inside a read section of the same backend, where it could never return.
     pub fn reclaim(&mut self) {
         B::synchronize();
-        let (_, State { nodes, limbo }) = self.parts_mut();
+        let (_, State { nodes, limbo, .. }) = self.parts_mut();
         // SAFETY: A grace period has passed since all of it was displaced.
         unsafe { limbo.free_all(nodes) };
     }

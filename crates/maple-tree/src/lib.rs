@@ -75,8 +75,8 @@
 //! |---|---|
 //! | look up | [`get`](Reader::get), [`load`](Reader::load), [`range_at`](Reader::range_at), [`find`](Reader::find), [`find_rev`](Reader::find_rev), [`next`](Reader::next), [`prev`](Reader::prev) |
 //! | run through | [`iter`](Reader::iter), [`range`](Reader::range), [`iter_rev`](Reader::iter_rev), and a [`Cursor`] for both directions, which can be [paused](Cursor::pause) |
-//! | write | [`store`](MapleTree::store), [`insert`](MapleTree::insert), [`replace`](MapleTree::replace), [`erase`](MapleTree::erase), [`clear`](MapleTree::clear), [`retain`](MapleTree::retain) |
-//! | write nearby | [`CursorMut`] |
+//! | write | [`store`](MapleTree::store), [`insert`](MapleTree::insert), [`replace`](MapleTree::replace), [`erase`](MapleTree::erase), [`clear`](MapleTree::clear), [`carve`](MapleTree::carve), [`retain`](MapleTree::retain) |
+//! | write nearby | [`CursorMut`]; [`seek`](TreeWriter::seek) |
 //! | find room, and take it | [`lowest_gap`](Reader::lowest_gap), [`highest_gap`](Reader::highest_gap); [`allocate_lowest`](MapleTree::allocate_lowest), [`allocate_highest`](MapleTree::allocate_highest), [`allocate_cyclic`](MapleTree::allocate_cyclic) |
 //! | be sure beforehand | [`reserve`](MapleTree::reserve), [`plan_store`](MapleTree::plan_store), [`plan_insert`](MapleTree::plan_insert), [`plan_clear`](MapleTree::plan_clear), [`plan_lowest`](MapleTree::plan_lowest) |
 //! | build, copy, cut, join | [`appender`](MapleTree::appender), [`try_extend`](MapleTree::try_extend), `collect`; [`duplicate`](MapleTree::duplicate), [`split_off`](MapleTree::split_off), [`append`](MapleTree::append) |
@@ -140,6 +140,7 @@ mod iter;
 mod leaves;
 mod limbo;
 mod link;
+mod near;
 mod node;
 mod nodes;
 mod occupied;
@@ -166,6 +167,7 @@ pub use entry::{ArcRef, Entry};
 pub use error::{AllocError, ReadersStalled, StoreError, WriteError};
 pub use handles::{Lent, Owned, TreeReader, TreeWriter};
 pub use iter::{Iter, IterRev};
+pub use near::NearReader;
 pub use reader::Reader;
 pub use shared::{SharedMapleTree, WriteGuard};
 pub use span::Span;

@@ -196,6 +196,39 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         self.write(|writer| writer.clear(span))
     }
 
+    /// Carves `range` out of the entry that it lies in, with some of that left on both sides: what
+    /// is below stays that entry's, `range` gets `middle` or becomes empty, what is above gets
+    /// `above`. One write: all of it happens or none. O(log n).
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Vacant`] if there is no entry, [`WriteError::NotInside`] if the range is not
+    /// inside of one, or without memory: hands both back, the tree is unchanged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use maple_tree::{MapleTree, Span};
+    ///
+    /// let mut tree: MapleTree<u32> = MapleTree::new();
+    /// tree.store(0..=9, 1)?;
+    /// tree.carve(2..=3, None, 2).expect("inside");
+    /// tree.carve(5..=6, Some(3), 4).expect("inside");
+    /// let entries: Vec<_> = tree.iter().map(|(span, value)| (span.first, value)).collect();
+    /// assert_eq!(entries, [(0, 1), (4, 2), (5, 3), (7, 4)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[doc(alias = "__split_vma")]
+    pub fn carve(
+        &mut self,
+        range: impl Into<Span>,
+        middle: Option<E>,
+        above: E,
+    ) -> Result<(), StoreError<(Option<E>, E)>> {
+        let span = range.into();
+        self.write(|writer| writer.carve(span, middle, above))
+    }
+
     /// Removes everything; cannot fail.
     #[doc(alias = "mtree_destroy")]
     pub fn clear_all(&mut self) {

@@ -105,14 +105,26 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
     ) -> R {
         let is_alone = self.is_alone();
-        let (root, State { nodes, limbo }) = self.parts_mut();
+        let (root, state) = self.parts_mut();
+        let State {
+            nodes,
+            limbo,
+            finger: own,
+        } = state;
         limbo.before_write::<E, C, B>(nodes);
         let mut writer = if is_alone {
             Writer::unread(root, nodes)
         } else {
             Writer::beside_readers(root, nodes)
         };
-        writer.finger = finger;
+        writer.finger = match finger {
+            Some(finger) => {
+                // The write may change what the writer's own finger leads through.
+                own.clear();
+                Some(finger)
+            }
+            None => own.is_set().then_some(own),
+        };
         write(&mut writer)
     }
 }

@@ -33,6 +33,7 @@ mod border;
 mod build;
 mod copy;
 mod edit;
+mod fill;
 mod finger;
 mod pair;
 mod plan;
@@ -48,7 +49,10 @@ use crate::nodes::Nodes;
 use crate::span::Span;
 use build::{Item, Items, Neighbours};
 use core::fmt;
-use core::ptr::{self, NonNull};
+use core::ptr;
+use core::ptr::NonNull;
+pub(crate) use edit::{LeafAt, Way};
+pub(crate) use fill::Fill;
 pub(crate) use finger::Finger;
 use plan::Plan;
 
@@ -105,24 +109,42 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 
     /// Puts `new` over `span` and publishes it. What it displaces is in the nodes' retired log.
     ///
-    /// On an error the tree is as it was, and the caller still owns `new`.
+    /// On an error the tree is as it was, and the caller still owns what is in `new`.
     #[inline]
-    pub(crate) fn replace(
-        &mut self,
-        span: Span,
-        new: Option<NonNull<()>>,
-    ) -> Result<(), AllocError> {
-        let new = new.map_or(ptr::null_mut(), NonNull::as_ptr);
-        // SAFETY: One writer; nodes are freed only after this function, see the header.
-        let Some(top) = (unsafe { self.root.load::<C>() }) else {
-            if let Some(finger) = &mut self.finger {
-                finger.clear();
-            }
-            return self.fill_empty(span, new);
+    pub(crate) fn replace(&mut self, span: Span, new: Fill) -> Result<(), AllocError> {
+        let mut way = Way::new();
+        match self.locate(&mut way, span.first) {
+            Some(at) => self.replace_at_leaf(&way, &at, span, new),
+            None => self.fill_empty(span, new),
+        }
+    }
+
+    /// The leaf of `index` and the way to it; none in an empty tree.
+    #[inline]
+    pub(crate) fn locate(&mut self, way: &mut Way<'w, C>, index: u64) -> Option<LeafAt<'w, C>> {
+        // SAFETY: One writer; nodes are freed only after the write, see the header.
+        let top = unsafe { self.root.load::<C>() };
+        let near = match &mut self.finger {
+            Some(finger) => finger.take(way, top, index),
+            None => None,
         };
-        if let Some(outcome) = self.edit(top, span, new) {
+        near.or_else(|| Some(edit::walk(way, top?, index)))
+    }
+
+    /// As [`replace`](Self::replace), in a tree in which the leaf of `span.first` was located.
+    #[inline]
+    pub(crate) fn replace_at_leaf(
+        &mut self,
+        way: &Way<'w, C>,
+        at: &LeafAt<'w, C>,
+        span: Span,
+        new: Fill,
+    ) -> Result<(), AllocError> {
+        if let Some(outcome) = self.edit(way, at, span, new) {
             return outcome;
         }
+        // The first turn is at the top, or the leaf is all there is.
+        let top = way.first().map_or(at.node, |turn| turn.node);
         self.rebuild_all(top, span, new)
     }
 
@@ -131,12 +153,12 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         &mut self,
         top: NodeRef<'w, C>,
         span: Span,
-        new: *mut (),
+        new: Fill,
     ) -> Result<(), AllocError> {
         self.nodes.reserve_logs(top.level() + 1)?;
         let mut plan = Plan::new();
-        let span = plan.decide(top, span, new.is_null());
-        if new.is_null() && plan.is_empty_already(span) {
+        let span = plan.decide(top, span, new.is_erasure());
+        if new.is_erasure() && plan.is_empty_already(span) {
             return Ok(());
         }
         let items = self.leaf_items(&plan, span, new)?;
@@ -158,8 +180,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 
     /// The first store into an empty tree.
     #[cold]
-    fn fill_empty(&mut self, span: Span, new: *mut ()) -> Result<(), AllocError> {
-        if new.is_null() {
+    fn fill_empty(&mut self, span: Span, new: Fill) -> Result<(), AllocError> {
+        if new.is_erasure() {
             return Ok(());
         }
         self.nodes.reserve_logs(0)?;
@@ -167,7 +189,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if let Some(before) = span.first.checked_sub(1) {
             items.push(Item::slot(ptr::null_mut(), before));
         }
-        items.push(Item::slot(new, span.last));
+        new.put(&mut items, span.last);
         if span.last < u64::MAX {
             items.push(Item::slot(ptr::null_mut(), u64::MAX));
         }
@@ -178,18 +200,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     }
 
     /// What replaces the touched slots: left remainder, new entry, right remainder.
-    fn leaf_items(
-        &self,
-        plan: &Plan<'w, C>,
-        span: Span,
-        new: *mut (),
-    ) -> Result<Items, AllocError> {
+    fn leaf_items(&self, plan: &Plan<'w, C>, span: Span, new: Fill) -> Result<Items, AllocError> {
         let mut items = Items::new();
         let (before, after) = plan.ends();
         if before.span.first < span.first {
             items.push(Item::slot(before.raw, span.first - 1));
         }
-        items.push(Item::slot(new, span.last));
+        new.put(&mut items, span.last);
         if span.last < after.span.last {
             let mut raw = after.raw;
             if let Some(entry) = NonNull::new(raw)

@@ -121,6 +121,22 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         self.run(|writer| writer.clear(span))
     }
 
+    /// Carves `range` out of the entry that it lies in: see [`MapleTree::carve`]. For readers too it
+    /// is one step.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn carve(
+        &mut self,
+        range: impl Into<Span>,
+        middle: Option<E>,
+        above: E,
+    ) -> Result<(), StoreError<(Option<E>, E)>> {
+        let span = range.into();
+        self.run(|writer| writer.carve(span, middle, above))
+    }
+
     /// Removes every entry that `keep` refuses, each by a step of its own. O(n + removed × log n).
     ///
     /// # Errors

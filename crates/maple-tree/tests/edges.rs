@@ -448,6 +448,7 @@ fn refusals<T>(tree: &mut T, call: impl Fn(&mut T, WriteError) -> Option<StoreEr
         WriteError::InvertedRange,
         WriteError::Occupied(Span::new(0, PAGE - 1)),
         WriteError::Vacant,
+        WriteError::NotInside(Span::new(0, PAGE - 1)),
         WriteError::NoGap,
         WriteError::ZeroSize,
         WriteError::BadAlignment,
@@ -488,6 +489,13 @@ macro_rules! refused {
             }
             WriteError::Occupied(_) => $tree.insert(0..=u64::MAX, 7).err(),
             WriteError::Vacant => $tree.replace(u64::MAX, 7).err(),
+            WriteError::NotInside(_) => {
+                let refused = $tree.carve(0..=5, None, 7).err();
+                refused.map(|refused| StoreError {
+                    entry: refused.entry.1,
+                    cause: refused.cause,
+                })
+            }
             WriteError::NoGap => $tree.allocate_highest(Room::new(1, 0..=PAGE), 7).err(),
             WriteError::ZeroSize => $tree.allocate_lowest(Room::new(0, 0..=PAGE), 7).err(),
             WriteError::BadAlignment => {

@@ -22,6 +22,8 @@ use std::hash::{BuildHasher, RandomState};
 
 /// The value of what a write puts in; those that were there count from 0.
 const NEW: u32 = 1000;
+/// The value of what lies above something carved out.
+const ABOVE: u32 = 1001;
 
 #[derive(Debug, Clone, Copy)]
 enum Write {
@@ -29,6 +31,10 @@ enum Write {
     Insert,
     Clear,
     Erase,
+    /// Carves an entry out of another one.
+    Carve,
+    /// Carves a hole out of it.
+    Punch,
 }
 
 /// One write over a run of cells.
@@ -39,14 +45,21 @@ struct Op {
     last: usize,
 }
 
-/// What a write answers: the range that was erased, or that is in the way.
+/// What a write answers: the range that was erased, or that is in the way, or inside of which
+/// nothing can be carved (that of the call itself, where there is no entry).
 type Answer = Option<Span>;
 
 fn every_op(nr_cells: usize) -> Vec<Op> {
     let mut ops = Vec::new();
     for first in 0..nr_cells {
         for last in first..nr_cells {
-            for write in [Write::Store, Write::Insert, Write::Clear] {
+            for write in [
+                Write::Store,
+                Write::Insert,
+                Write::Clear,
+                Write::Carve,
+                Write::Punch,
+            ] {
                 ops.push(Op { write, first, last });
             }
         }
@@ -82,6 +95,16 @@ fn expect(op: Op, cells: &Cells) -> (Answer, Cells) {
             }
             erased.map(|(from, to)| cells.span(from, to))
         }
+        Write::Carve | Write::Punch => match cells.entry_at(op.first) {
+            None => Some(cells.span(op.first, op.last)),
+            Some((from, to)) if from < op.first && op.last < to => {
+                let middle = matches!(op.write, Write::Carve).then_some(NEW);
+                after.fill(op.first, op.last, middle);
+                after.fill(op.last + 1, to, Some(ABOVE));
+                None
+            }
+            Some((from, to)) => Some(cells.span(from, to)),
+        },
     };
     (answer, after)
 }
@@ -91,6 +114,23 @@ fn occupied(refused: Result<(), maple_tree::StoreError<u32>>) -> Answer {
     assert_eq!(refused.entry, NEW, "the entry comes back");
     match refused.cause {
         WriteError::Occupied(span) => Some(span),
+        other => panic!("{other}"),
+    }
+}
+
+type Carved = Result<(), maple_tree::StoreError<(Option<u32>, u32)>>;
+
+/// What `carve` gets for the middle.
+fn middle(op: Op) -> Option<u32> {
+    matches!(op.write, Write::Carve).then_some(NEW)
+}
+
+fn carved(refused: Carved, op: Op, span: Span) -> Answer {
+    let refused = refused.err()?;
+    assert_eq!(refused.entry, (middle(op), ABOVE), "the entries come back");
+    match refused.cause {
+        WriteError::NotInside(held) => Some(held),
+        WriteError::Vacant => Some(span),
         other => panic!("{other}"),
     }
 }
@@ -107,13 +147,17 @@ fn write_alone<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> A
             None
         }
         Write::Erase => tree.erase(span.first).expect("memory").map(|found| found.0),
+        Write::Carve | Write::Punch => carved(tree.carve(span, middle(op), ABOVE), op, span),
     }
 }
 
-/// The same by a writer whom others may be reading, who copies where the other edits.
+/// The same by a writer whom others may be reading, who copies where the other edits, and who has
+/// been there before.
 fn write_shared<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> Answer {
     let shared: SharedMapleTree<u32, C> = core::mem::take(tree).into();
     let mut writer = shared.write();
+    writer.seek(span.first);
+    compare_near(&writer, span);
     let answer = match op.write {
         Write::Store => {
             writer.store(span, NEW).expect("memory");
@@ -128,9 +172,31 @@ fn write_shared<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) -> 
             .erase(span.first)
             .expect("memory")
             .map(|found| found.0),
+        Write::Carve | Write::Punch => carved(writer.carve(span, middle(op), ABOVE), op, span),
     };
+    compare_near(&writer, span);
     *tree = writer.duplicate().expect("memory");
     answer
+}
+
+/// What the writer sees near its place is what it sees by walks.
+fn compare_near<C: Config>(
+    writer: &maple_tree::TreeWriter<u32, C, vmaple_rcu::DefaultBackend, maple_tree::Lent>,
+    span: Span,
+) {
+    let (near, reader) = (writer.near(), writer.reader());
+    let places = [
+        0,
+        span.first,
+        span.last,
+        span.last.saturating_add(1),
+        u64::MAX,
+    ];
+    for index in places.into_iter().chain(span.first.checked_sub(1)) {
+        assert_eq!(near.range_at(index), reader.range_at(index), "{index}");
+        assert_eq!(near.find(index), reader.find(index), "{index}");
+        assert_eq!(near.get(index), reader.get(index), "{index}");
+    }
 }
 
 /// The same by a plan that is made ahead.
@@ -139,7 +205,7 @@ fn write_planned<C: Config>(tree: &mut MapleTree<u32, C>, op: Op, span: Span) ->
         Write::Store => tree.plan_store(span).map(|plan| plan.commit(NEW)),
         Write::Insert => tree.plan_insert(span).map(|plan| plan.commit(NEW)),
         Write::Clear => tree.plan_clear(span).map(ClearPlan::commit),
-        Write::Erase => return write_alone(tree, op, span),
+        Write::Erase | Write::Carve | Write::Punch => return write_alone(tree, op, span),
     };
     match planned {
         Ok(()) => None,

@@ -297,6 +297,57 @@ fn a_failed_allocation_changes_nothing() {
     assert!(check_failures::<Gaps>(6, true) > 300);
 }
 
+/// Carves in ever narrower entries, each call with an allocator that fails the k-th time.
+fn check_carving<C: Config>(beside_readers: bool) -> usize {
+    let entry = Arc::new(());
+    let mut writer: TreeWriter<Counted, C> = TreeWriter::new();
+    let _reader = beside_readers.then(|| writer.new_reader());
+    writer.store(0..=9999, Arc::clone(&entry)).expect("memory");
+    let (mut nr_entries, mut nr_failed) = (1, 0);
+    for step in 0..300_u64 {
+        let first = 1 + step * 7919 % 9000;
+        let middle = step.is_multiple_of(3).then(|| Arc::clone(&entry));
+        let mut pair = Some((middle, Arc::clone(&entry)));
+        let mut nr_allowed = 0;
+        while let Some((middle, above)) = pair.take() {
+            let is_middle = middle.is_some();
+            writer.seek(first);
+            let outcome = with_failures(nr_allowed, || {
+                writer.carve(first..=first + 3, middle, above)
+            });
+            match outcome {
+                Ok(()) => nr_entries += 1 + usize::from(is_middle),
+                Err(refused) => {
+                    assert_eq!(writer.reader().iter().count(), nr_entries);
+                    if let maple_tree::WriteError::Alloc(_) = refused.cause {
+                        nr_failed += 1;
+                        nr_allowed += 1;
+                        pair = Some(refused.entry);
+                    }
+                }
+            }
+        }
+        assert_eq!(writer.validate(), Ok(()));
+        assert_eq!(writer.reader().iter().count(), nr_entries);
+        assert_eq!(
+            Arc::strong_count(&entry) - 1,
+            nr_entries,
+            "none is duplicated"
+        );
+    }
+    assert!(nr_entries > 300, "{nr_entries}");
+    drop(writer);
+    nr_failed
+}
+
+#[test]
+fn carving_moves_entries_and_leaks_none() {
+    assert!(check_carving::<Fan<Tracked, 3, 3>>(false) > 20);
+    assert!(check_carving::<Gaps>(false) > 5);
+    assert!(check_carving::<Fan<Tracked, 3, 3>>(true) > 100);
+    assert!(check_carving::<Gaps>(true) > 20);
+}
+
 #[test]
 fn boxes_are_cloned_where_a_store_splits_them() {
     let mut tree: MapleTree<Box<String>> = MapleTree::new();

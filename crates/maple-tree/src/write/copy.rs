@@ -16,9 +16,9 @@
 //! The copy is changed before anybody else can see it.
 #![expect(unsafe_code, reason = "gives up a copy that nobody has seen")]
 
-use super::Writer;
-use super::build::{Item, Items};
+use super::build::Items;
 use super::edit::{Cut, LeafAt, Way, longest_after, splice};
+use super::{Fill, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -32,7 +32,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
         cut: &Cut,
-        new: *mut (),
+        new: Fill,
     ) -> Result<(), AllocError> {
         self.nodes.reserve_logs(0)?;
         if cut.is_one_slot() {
@@ -62,10 +62,10 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     }
 
     /// Stores into the one slot of `cut`, whose bounds stay.
-    fn edit_slot(&mut self, way: &Way<'w, C>, at: &LeafAt<'w, C>, cut: &Cut, new: *mut ()) {
+    fn edit_slot(&mut self, way: &Way<'w, C>, at: &LeafAt<'w, C>, cut: &Cut, new: Fill) {
         let mut items = Items::new();
-        items.push(Item::slot(new, cut.last));
+        new.put(&mut items, cut.last);
         let gap = longest_after(way, at, cut, &items).map(|(_, gap)| gap);
-        self.publish_entry(way, &at.leaf.slots()[cut.from], new, gap);
+        self.publish_entry(way, &at.leaf.slots()[cut.from], items[0].raw, gap);
     }
 }

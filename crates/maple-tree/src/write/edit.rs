@@ -18,10 +18,10 @@
 //! exists, and the one reference to the leaf is made after the last look through others.
 #![expect(unsafe_code, reason = "writes to a leaf in place")]
 
-use super::Writer;
 use super::build::{Item, Items};
 use super::pair::Mates;
 use super::publish::settle_gaps;
+use super::{Fill, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -34,7 +34,7 @@ use vmaple_sync::atomic::Ordering;
 use vmaple_sync::slots;
 
 /// A branch on the way to the leaf, and the slot taken.
-pub(super) struct Turn<'w, C: Config> {
+pub(crate) struct Turn<'w, C: Config> {
     pub(super) node: NodeRef<'w, C>,
     pub(super) branch: BranchRef<'w, C>,
     pub(super) slot: usize,
@@ -48,10 +48,10 @@ impl<C: Config> Clone for Turn<'_, C> {
 
 impl<C: Config> Copy for Turn<'_, C> {}
 
-pub(super) type Way<'w, C> = FixedVec<Turn<'w, C>, MAX_HEIGHT>;
+pub(crate) type Way<'w, C> = FixedVec<Turn<'w, C>, MAX_HEIGHT>;
 
 /// The leaf of a write.
-pub(super) struct LeafAt<'w, C: Config> {
+pub(crate) struct LeafAt<'w, C: Config> {
     pub(super) node: NodeRef<'w, C>,
     pub(super) leaf: &'w C::Leaf,
     pub(super) bounds: Span,
@@ -99,8 +99,8 @@ impl Cut {
 
     /// How many items take their place.
     #[inline]
-    pub(super) fn nr_new(&self) -> usize {
-        1 + usize::from(self.keeps_before()) + usize::from(self.keeps_after())
+    pub(super) fn nr_new(&self, new: Fill) -> usize {
+        new.nr_slots() + usize::from(self.keeps_before()) + usize::from(self.keeps_after())
     }
 
     /// Whether it is one slot and all of it.
@@ -152,6 +152,15 @@ impl<C: Config> LeafAt<'_, C> {
     #[inline]
     pub(super) fn nr_used(&self) -> usize {
         len(self.leaf.pivots(), self.bounds.last)
+    }
+
+    /// The slot of `index`: what it covers, and its word.
+    #[inline]
+    pub(crate) fn slot_of(&self, index: u64) -> (Span, *mut ()) {
+        let pivots = self.leaf.pivots();
+        let slot = search(pivots, index);
+        let first = first_of(pivots, slot, self.bounds.first);
+        (Span::new(first, pivots[slot]), self.raw(slot))
     }
 
     #[inline]
@@ -209,64 +218,48 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     #[inline]
     pub(super) fn edit(
         &mut self,
-        top: NodeRef<'w, C>,
+        way: &Way<'w, C>,
+        at: &LeafAt<'w, C>,
         span: Span,
-        new: *mut (),
+        new: Fill,
     ) -> Option<Result<(), AllocError>> {
-        let mut way = Way::new();
-        let at = self.walk_near(&mut way, top, span.first);
         if span.last > at.bounds.last {
-            return self.edit_pair(&way, &at, Mates::After, span, new);
+            return self.edit_pair(way, at, Mates::After, span, new);
         }
         let mut cut = at.cut(span);
-        if new.is_null()
-            && let Some(mates) = self.widen(&at, &mut cut)
+        if new.is_erasure()
+            && let Some(mates) = self.widen(at, &mut cut)
         {
             if mates == Mates::Both {
                 return None;
             }
-            let done = self.edit_border(&way, &at, &cut, mates);
-            return done.or_else(|| self.edit_pair(&way, &at, mates, span, new));
+            let done = self.edit_border(way, at, &cut, mates);
+            return done.or_else(|| self.edit_pair(way, at, mates, span, new));
         }
-        let nr_left = at.nr_used() + cut.nr_new() - cut.nr_old();
+        let nr_left = at.nr_used() + cut.nr_new(new) - cut.nr_old();
         let is_last = at.bounds.last == u64::MAX;
-        if new.is_null() && nr_left == 1 {
+        if new.is_erasure() && nr_left == 1 {
             return None;
         }
         if nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull") {
-            return self.edit_pair(&way, &at, Mates::Either, span, new);
+            return self.edit_pair(way, at, Mates::Either, span, new);
         }
         if nr_left > C::Leaf::SLOTS {
-            let mates = self.overflow_mates(&way, &at, &cut)?;
-            return self.edit_pair(&way, &at, mates, span, new);
-        }
-        if new.is_null() && cut.is_one_slot() && at.raw(cut.from).is_null() {
-            return Some(Ok(()));
+            let mates = self.overflow_mates(way, at, &cut)?;
+            return self.edit_pair(way, at, mates, span, new);
         }
         if let Some(finger) = &mut self.finger {
             // What follows leaves every branch on the way as it is, but for the leaf's slot.
-            finger.keep(&way, at.bounds);
+            finger.keep(way, at.bounds);
+        }
+        if new.is_erasure() && cut.is_one_slot() && at.raw(cut.from).is_null() {
+            return Some(Ok(()));
         }
         Some(if self.is_alone {
-            self.edit_in_place(&way, &at, &cut, new)
+            self.edit_in_place(way, at, &cut, new)
         } else {
-            self.edit_copy(&way, &at, &cut, new)
+            self.edit_copy(way, at, &cut, new)
         })
-    }
-
-    /// The leaf of `index` and the way to it, by a cursor's finger if it is near.
-    #[inline]
-    fn walk_near(
-        &mut self,
-        way: &mut Way<'w, C>,
-        top: NodeRef<'w, C>,
-        index: u64,
-    ) -> LeafAt<'w, C> {
-        let near = match &mut self.finger {
-            Some(finger) => finger.take(way, top, index),
-            None => None,
-        };
-        near.unwrap_or_else(|| walk(way, top, index))
     }
 
     /// Widens an erasure over the empty slots at and beside its ends. If there is one in another
@@ -319,7 +312,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
         cut: &Cut,
-        new: *mut (),
+        new: Fill,
     ) -> Result<(), AllocError> {
         debug_assert!(self.is_alone);
         self.nodes.reserve_entries(cut.nr_old())?;
@@ -349,13 +342,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         cut: &Cut,
         before: *mut (),
         after: *mut (),
-        new: *mut (),
+        new: Fill,
     ) -> Result<Items, AllocError> {
         let mut items = Items::new();
         if cut.keeps_before() {
             items.push(Item::slot(before, cut.span.first - 1));
         }
-        items.push(Item::slot(new, cut.span.last));
+        new.put(&mut items, cut.span.last);
         if cut.keeps_after() {
             let mut raw = after;
             if let Some(entry) = NonNull::new(raw)

@@ -1,4 +1,5 @@
-//! A finger: the way to the leaf of the last step, kept between the steps of a cursor.
+//! A finger: the way to the leaf of the last step, kept between the steps of a cursor, or by a
+//! writer that was told where it will be wanted.
 //!
 //! It is good for as long as no branch on the way changes but for the child that is taken. So each
 //! write takes it away, and only one that stayed within its leaf (and so changed nothing above but
@@ -13,10 +14,13 @@
 use super::edit::{LeafAt, Turn, Way};
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
-use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
+use crate::link::{BranchRef, Kind, NodeRef};
 use crate::span::Span;
 use core::fmt;
 use core::ptr::NonNull;
+
+/// The longest way that is kept, which a tree of the default width has with a billion entries.
+const LONGEST: usize = 12;
 
 /// A branch, and the slot taken.
 #[derive(Clone, Copy)]
@@ -38,7 +42,7 @@ enum State {
 /// The way to a leaf, or none.
 pub struct Finger {
     /// From the top down.
-    marks: FixedVec<Mark, MAX_HEIGHT>,
+    marks: FixedVec<Mark, LONGEST>,
     /// What the leaf covers.
     bounds: Span,
     state: State,
@@ -51,7 +55,7 @@ impl fmt::Debug for Finger {
 }
 
 impl Finger {
-    pub(crate) fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             marks: FixedVec::new(),
             bounds: Span::ALL,
@@ -108,16 +112,17 @@ impl Finger {
     pub(super) fn take<'w, C: Config>(
         &mut self,
         way: &mut Way<'w, C>,
-        top: NodeRef<'w, C>,
+        top: Option<NodeRef<'w, C>>,
         index: u64,
     ) -> Option<LeafAt<'w, C>> {
-        let is_near = self.state == State::Set && self.bounds.contains(index);
+        let is_near = self.is_near(index);
         if !cfg!(planted = "stale_finger") {
             self.state = if is_near { State::Taken } else { State::Unset };
         }
         if !is_near {
             return None;
         }
+        let top = top?;
         for depth in 0..self.marks.len() {
             // SAFETY: The finger was set, and nothing has changed since.
             let (node, branch) = unsafe { self.branch(depth) };
@@ -131,13 +136,19 @@ impl Finger {
     /// After a write that stayed within the leaf to which `way` leads: goes on knowing it.
     #[inline]
     pub(super) fn keep<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
-        if self.state != State::Taken {
+        if self.state == State::Taken {
+            self.state = State::Set;
+        } else {
             self.save(way, bounds);
         }
-        self.state = State::Set;
     }
 
+    /// From now on knows this way, if it is not too long.
     fn save<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
+        self.state = State::Unset;
+        if way.len() > LONGEST {
+            return;
+        }
         self.marks.clear();
         for turn in way.iter() {
             self.marks.push(Mark {
@@ -146,6 +157,33 @@ impl Finger {
             });
         }
         self.bounds = bounds;
+        self.state = State::Set;
+    }
+
+    /// Whether it leads somewhere.
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.state == State::Set
+    }
+
+    /// Whether it leads to the leaf of `index`.
+    #[inline]
+    pub(crate) fn is_near(&self, index: u64) -> bool {
+        self.state == State::Set && self.bounds.contains(index)
+    }
+
+    /// For reading: the leaf of `index` and its bounds, if the finger leads there.
+    #[inline]
+    pub(crate) fn look<'w, C: Config>(
+        &self,
+        top: NodeRef<'w, C>,
+        index: u64,
+    ) -> Option<(&'w C::Leaf, Span)> {
+        self.is_near(index).then(|| {
+            // SAFETY: The finger is set.
+            let at = unsafe { self.leaf(top) };
+            (at.leaf, at.bounds)
+        })
     }
 
     /// For reading: the leaf of `index`, to which the finger leads from now on.
@@ -155,14 +193,12 @@ impl Finger {
         top: NodeRef<'w, C>,
         index: u64,
     ) -> (&'w C::Leaf, Span) {
-        if self.state != State::Set || !self.bounds.contains(index) {
-            let mut way = Way::new();
-            let at = super::edit::walk(&mut way, top, index);
-            self.save(&way, at.bounds);
-            self.state = State::Set;
+        if let Some(near) = self.look(top, index) {
+            return near;
         }
-        // SAFETY: The finger is set.
-        let at = unsafe { self.leaf(top) };
+        let mut way = Way::new();
+        let at = super::edit::walk(&mut way, top, index);
+        self.save(&way, at.bounds);
         (at.leaf, at.bounds)
     }
 }

@@ -23,10 +23,10 @@
 //! use of those, one per node, to nodes that nobody else can see.
 #![expect(unsafe_code, reason = "writes to nodes in place")]
 
-use super::Writer;
 use super::build::{Item, sizes};
 use super::edit::{Cut, LeafAt, Turn, Way, widest_empty_item};
 use super::publish::settle_gaps;
+use super::{Fill, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -173,7 +173,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         at: &LeafAt<'w, C>,
         mates: Mates,
         span: Span,
-        new: *mut (),
+        new: Fill,
     ) -> Option<Result<(), AllocError>> {
         let (parent, above) = way.split_last()?;
         let window = self.window(above, parent, at, mates)?;
@@ -186,11 +186,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return None;
         }
         let mut cut = cut(&row, window.bounds().first, span);
-        if new.is_null() {
+        if new.is_erasure() {
             self.widen_row(&row, window.bounds(), &mut cut)?;
         }
-        let nr_after = row.len() + cut.nr_new() - cut.nr_old();
-        if new.is_null() && nr_after == 1 {
+        let nr_after = row.len() + cut.nr_new(new) - cut.nr_old();
+        if new.is_erasure() && nr_after == 1 {
             return None;
         }
         let nr_leaves = Self::nr_leaves(parent, above.is_empty(), &window, nr_after)?;
@@ -297,7 +297,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         nr_leaves: usize,
         row: &Row,
         cut: &Cut,
-        new: *mut (),
+        new: Fill,
     ) -> Result<(), AllocError> {
         let (parent, above) = way.split_last().expect("the leaves have a parent");
         let made = self.outcome(parent, window, nr_leaves, cut).and_then(|to| {

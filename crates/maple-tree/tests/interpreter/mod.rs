@@ -88,7 +88,14 @@ impl<C: TracksGaps> Machine<C> {
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
-        match bytes.byte() % 25 {
+        let byte = bytes.byte();
+        match byte {
+            244..=247 => return self.beside.seek(bytes.index()),
+            248..=251 => return self.look_near(bytes.index()),
+            252.. => return self.carve(bytes.short_range(), bytes.byte()),
+            _ => {}
+        }
+        match byte % 25 {
             0..=6 => self.store(bytes.short_range()),
             7 => self.store(bytes.long_range()),
             8 => self.insert(bytes.short_range()),
@@ -168,6 +175,36 @@ impl<C: TracksGaps> Machine<C> {
         assert_eq!((alone, beside), (expected, expected), "insert {span}");
         if expected.is_ok() {
             self.naive.store(span.first..=span.last, self.value);
+        }
+    }
+
+    /// The writer sees the same wherever it was sent before.
+    fn look_near(&self, index: u64) {
+        let (near, reader) = (self.beside.near(), self.beside.reader());
+        assert_eq!(near.range_at(index), reader.range_at(index));
+        assert_eq!(near.find(index), reader.find(index));
+        assert_eq!(near.get(index), reader.get(index));
+    }
+
+    /// Carves a hole or an entry out of one.
+    fn carve(&mut self, span: Span, byte: u8) {
+        let (middle, above) = (byte.is_multiple_of(2).then_some(self.value), self.value + 1);
+        let expected = match self.naive.load(span.first) {
+            None => Err(WriteError::Vacant),
+            Some((first, last, _)) if first < span.first && span.last < last => Ok(last),
+            Some((first, last, _)) => Err(WriteError::NotInside(Span::new(first, last))),
+        };
+        let alone = self.alone.carve(span, middle, above);
+        let beside = self.beside.carve(span, middle, above);
+        let answers = [alone, beside].map(|answer| answer.map_err(|refused| refused.cause));
+        assert_eq!(answers, [expected.map(|_| ()); 2], "carve {span}");
+        if let Ok(last) = expected {
+            self.value = above;
+            match middle {
+                Some(value) => self.naive.store(span.first..=span.last, value),
+                None => self.naive.clear(span.first..=span.last),
+            }
+            self.naive.store(span.last + 1..=last, above);
         }
     }
 
