@@ -16,6 +16,7 @@
 )]
 
 mod ahead;
+mod carve;
 mod changes;
 
 pub use changes::{ChangeError, Fate, InsertError};
@@ -238,7 +239,14 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[must_use]
     #[doc(alias = "vma_lookup")]
     pub fn at(&self, addr: u64) -> Option<VmaRef<'_, V>> {
-        self.index.reader().get(addr).map(|slot| self.lend(slot))
+        self.index.near().get(addr).map(|slot| self.lend(slot))
+    }
+
+    /// Says that what is around `addr` is looked at and changed next: it costs no walk then, as
+    /// long as that stays near. Every change says so by itself.
+    #[inline]
+    pub fn seek(&mut self, addr: u64) {
+        self.index.seek(addr);
     }
 
     /// What is at `addr`: a VMA, or free addresses around it, maybe not all of them.
@@ -250,7 +258,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// The free range; its end is inclusive where it is `u64::MAX`.
     pub fn place_at(&self, addr: u64) -> Result<VmaRef<'_, V>, Range<u64>> {
-        match self.index.reader().range_at(addr) {
+        match self.index.near().range_at(addr) {
             (_, Some(slot)) => Ok(self.lend(slot)),
             (gap, None) => Err(gap.first..gap.last.saturating_add(1)),
         }
@@ -261,7 +269,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[must_use]
     #[doc(alias = "find_vma")]
     pub fn find(&self, addr: u64) -> Option<VmaRef<'_, V>> {
-        let (_, slot) = self.index.reader().find(addr)?;
+        let (_, slot) = self.index.near().find(addr)?;
         Some(self.lend(slot))
     }
 
@@ -269,7 +277,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[must_use]
     #[doc(alias = "find_vma_intersection")]
     pub fn find_intersection(&self, range: Range<u64>) -> Option<VmaRef<'_, V>> {
-        let (span, slot) = self.index.reader().find(range.start)?;
+        let (span, slot) = self.index.near().find(range.start)?;
         (span.first < range.end).then(|| self.lend(slot))
     }
 
@@ -403,7 +411,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         cancel: Option<&Cancel<E::Wait>>,
     ) -> Result<Option<VmaWrite<'_, V>>, Cancelled> {
         let section = self.shared.seq.begin();
-        let Some(slot) = self.index.reader().get(addr) else {
+        let Some(slot) = self.index.near().get(addr) else {
             return Ok(None);
         };
         lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());

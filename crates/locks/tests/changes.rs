@@ -83,7 +83,7 @@ fn contents(tree: &Tree) -> Vec<(Range<u64>, u64)> {
 fn step(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted64) {
     let range = random.range();
     let addr = random.below(70);
-    match random.below(7) {
+    match random.below(9) {
         0 => {
             let is_free = naive.overlapping(&range).is_empty();
             let done = tree.insert(range.clone(), value.clone()).is_ok();
@@ -144,7 +144,37 @@ fn step(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted
                 "clear {range:?}"
             );
         }
+        6 | 7 => carve(tree, naive, random, value),
         _ => rewrite(tree, naive, addr, value),
+    }
+}
+
+/// Carves a VMA or a hole out of one.
+fn carve(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted64) {
+    let (range, kind) = (random.range(), random.below(3));
+    let target = naive.at(range.start);
+    let inside = target.filter(|(vma, _)| vma.start < range.start && range.end < vma.end);
+    let (middle, above) = (
+        value.clone(),
+        Counted64(value.0 + 1000, Rc::clone(&value.1)),
+    );
+    let carved = match kind {
+        0 => tree.carve(range.clone(), middle, above),
+        1 => tree.punch(range.clone(), above),
+        _ => tree.punch_for_good(range.clone(), above),
+    };
+    let below = carved.as_ref().ok().map(VmaWrite::range);
+    assert_eq!(
+        below,
+        inside.as_ref().map(|(vma, _)| vma.start..range.start)
+    );
+    drop(carved);
+    if let Some((vma, old)) = inside {
+        naive.0.insert(vma.start, (range.start, old));
+        if kind == 0 {
+            naive.0.insert(range.start, (range.end, value.0));
+        }
+        naive.0.insert(range.end, (vma.end, value.0 + 1000));
     }
 }
 

@@ -26,22 +26,26 @@ pub(crate) const fn is_accountable(flags: VmFlags) -> bool {
     flags.is_private_writable() && !flags.contains(VmFlags::NORESERVE)
 }
 
-/// Adds (`sign` 1) or takes away (`sign` -1) a VMA's pages.
-pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32, sign: i64) {
-    let pages = (vma.len() >> page_shift).wrapping_mul(sign as u64);
-    let add = |counter: &mut u64| *counter = counter.wrapping_add(pages);
+/// Adds a VMA's pages.
+pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32) {
+    count_pages(counters, vma.flags, (vma.len() >> page_shift).cast_signed());
+}
+
+/// Adds pages with these flags, or takes some away.
+pub(crate) fn count_pages(counters: &mut Counters, flags: VmFlags, pages: i64) {
+    let add = |counter: &mut u64| *counter = counter.wrapping_add_signed(pages);
     add(&mut counters.total_vm);
-    if is_exec(vma.flags) {
+    if is_exec(flags) {
         add(&mut counters.exec_vm);
-    } else if vma.flags.contains(VmFlags::GROWSDOWN) {
+    } else if flags.contains(VmFlags::GROWSDOWN) {
         add(&mut counters.stack_vm);
-    } else if is_data(vma.flags) {
+    } else if is_data(flags) {
         add(&mut counters.data_vm);
     }
-    if vma.flags.contains(VmFlags::LOCKED) {
+    if flags.contains(VmFlags::LOCKED) {
         add(&mut counters.locked_vm);
     }
-    if vma.flags.contains(VmFlags::ACCOUNT) {
+    if flags.contains(VmFlags::ACCOUNT) {
         add(&mut counters.committed);
     }
 }

@@ -71,7 +71,7 @@ impl<E: Environment> Mm<E> {
                 next_anon += 1;
                 AnonVmaId(next_anon - 1)
             });
-            count_vma(&mut counters, &copy, config.page_shift(), 1);
+            count_vma(&mut counters, &copy, config.page_shift());
             refusal.is_ok().then_some(copy)
         });
         let tree = copied.map_err(ForkError)?;

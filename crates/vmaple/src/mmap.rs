@@ -350,11 +350,14 @@ impl<E: Environment> Mm<E> {
         let range = AddrRange::new(plan.addr, plan.addr + plan.len);
         let pages = self.pages(plan.len);
         let mut flags = plan.flags;
-        // Two cuts, the removal of what is there, and the new mapping: all or nothing.
-        if self.tree.first_in(range).is_some() {
+        self.tree.seek(range.start);
+        let occupancy = if self.tree.first_in(range).is_some() {
+            // Two cuts, the removal of what is there, and the new mapping: all or nothing.
             self.tree.reserve(range, 4)?;
-        }
-        let occupancy = self.isolate(range)?;
+            self.isolate(range)?
+        } else {
+            Occupancy::Free
+        };
         let (mut old_pages, mut old_committed) = (0, 0);
         if occupancy == Occupancy::Taken {
             for old in self.overlapping(range) {

@@ -66,6 +66,7 @@ impl<E: Environment> Mm<E> {
         if pkey != -1 && !(pkey == 0 && self.config.features.pkeys) {
             return Err(Errno::EINVAL.into());
         }
+        self.tree.seek(addr);
         let range = self.grown_range(AddrRange::new(addr, end), grows)?;
         self.protect_range(range, prot)
     }

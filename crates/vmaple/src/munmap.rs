@@ -57,6 +57,7 @@ impl<E: Environment> Mm<E> {
 
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
+        self.tree.seek(range.start);
         let Some(first) = self.tree.first_in(range) else {
             return Ok(());
         };

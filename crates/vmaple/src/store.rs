@@ -1,6 +1,6 @@
 //! The primitives through which every operation changes the map, with the counters in step.
 
-use crate::accounting::count_vma;
+use crate::accounting::{count_pages, count_vma};
 use crate::addr::AddrRange;
 use crate::counters::Counters;
 use crate::errno::Errno;
@@ -10,7 +10,7 @@ use crate::merge::{
 };
 use crate::mm::Mm;
 use crate::vma::{UffdId, Vma};
-use crate::vma_tree::{Cleared, Freed, Moment};
+use crate::vma_tree::{Cleared, Freed, Gain};
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
 
@@ -51,20 +51,44 @@ impl Change {
     }
 }
 
-/// Takes a VMA that is about to change out of the sizes, and puts it in again.
-fn count_at(counters: &mut Counters, vma: &Vma, page_shift: u32, moment: Moment) {
-    let sign = match moment {
-        Moment::Before => -1,
-        Moment::After => 1,
-    };
-    count_vma(counters, vma, page_shift, sign);
+/// What a change makes of the sizes: summed up, since the VMAs of a change mostly share their
+/// flags.
+struct Tally {
+    flags: VmFlags,
+    bytes: i64,
+    page_shift: u32,
+}
+
+impl Tally {
+    fn new(page_shift: u32) -> Tally {
+        Tally {
+            flags: VmFlags::empty(),
+            bytes: 0,
+            page_shift,
+        }
+    }
+
+    fn add(&mut self, counters: &mut Counters, gain: Gain) {
+        if gain.flags != self.flags {
+            self.settle(counters);
+            self.flags = gain.flags;
+        }
+        self.bytes += gain.bytes;
+    }
+
+    fn settle(&mut self, counters: &mut Counters) {
+        if self.bytes != 0 {
+            count_pages(counters, self.flags, self.bytes >> self.page_shift);
+            self.bytes = 0;
+        }
+    }
 }
 
 impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
     pub(crate) fn store_new(&mut self, vma: Vma) -> Result<(), Errno> {
         let mut counters = self.counters;
-        count_vma(&mut counters, &vma, self.config.page_shift(), 1);
+        count_vma(&mut counters, &vma, self.config.page_shift());
         self.tree.insert(vma)?;
         self.counters = counters;
         self.counters.inserts += 1;
@@ -75,18 +99,23 @@ impl<E: Environment> Mm<E> {
     /// Takes out all VMAs of `range`; those that reach out of it, on one side each, are cut.
     pub(crate) fn take_out(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        self.tree.clear(range, shift, freed, |change| match change {
-            Cleared::Gone(vma) => {
-                vma.closed();
-                count_vma(counters, vma, shift, -1);
-                counters.removals += 1;
-            }
-            Cleared::Trimmed(vma, moment) => {
-                counters.splits += u64::from(moment == Moment::After);
-                counters.removals += u64::from(moment == Moment::After);
-                count_at(counters, vma, shift, moment);
-            }
-        })
+        let mut tally = Tally::new(shift);
+        let outcome = self.tree.clear(range, shift, freed, |change| {
+            counters.removals += 1;
+            let gain = match change {
+                Cleared::Gone(vma) => {
+                    vma.closed();
+                    Gain::loss_of(vma)
+                }
+                Cleared::Trimmed(gain) => {
+                    counters.splits += 1;
+                    gain
+                }
+            };
+            tally.add(counters, gain);
+        });
+        tally.settle(counters);
+        outcome
     }
 
     /// Makes the VMA that contains `addr` cover all of `range`; see [`VmaTree::expand`].
@@ -99,15 +128,19 @@ impl<E: Environment> Mm<E> {
         change: impl FnOnce(&mut Vma),
     ) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
-        self.tree.expand(addr, range, shift, change, count)
+        let mut tally = Tally::new(shift);
+        let count = |gain| tally.add(counters, gain);
+        let outcome = self.tree.expand(addr, range, shift, change, count);
+        tally.settle(counters);
+        outcome
     }
 
     /// Unmaps `range`, which lies inside a VMA and touches none of its ends.
     pub(crate) fn punch(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
-        let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
-        self.tree.punch(range, shift, freed, count)?;
+        let shift = self.config.page_shift();
+        let flags = self.tree.punch(range, shift, freed)?;
+        let pages = self.pages(range.len()).cast_signed();
+        count_pages(&mut self.counters, flags, -pages);
         self.counters.splits += 2;
         self.counters.removals += 1;
         self.note_number();
@@ -127,9 +160,10 @@ impl<E: Environment> Mm<E> {
     pub(crate) fn set_flags(&mut self, addr: u64, flags: VmFlags) {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         self.tree.update(addr, |vma| {
-            count_at(counters, vma, shift, Moment::Before);
+            let pages = (vma.len() >> shift).cast_signed();
+            count_pages(counters, vma.flags, -pages);
             vma.flags = flags;
-            count_at(counters, vma, shift, Moment::After);
+            count_pages(counters, flags, pages);
         });
     }
 
@@ -244,13 +278,15 @@ impl<E: Environment> Mm<E> {
             self.counters.splits += cuts as u64;
         }
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        let count = |vma: &Vma, moment| count_at(counters, vma, shift, moment);
+        let mut tally = Tally::new(shift);
         let set = |vma: &mut Vma| {
             vma.flags = change.flags;
             vma.anon_name.clone_from(&change.anon_name);
             vma.uffd = change.uffd;
         };
+        let count = |gain| tally.add(counters, gain);
         self.tree.carve(range, shift, set, count)?;
+        tally.settle(counters);
         self.note_number();
         Ok(range)
     }

@@ -36,7 +36,7 @@ impl<E: Environment> Mm<E> {
         let mut count = 0;
         for vma in self.iter() {
             self.validate_vma(vma, last_end)?;
-            count_vma(&mut counters, vma, self.config.page_shift(), 1);
+            count_vma(&mut counters, vma, self.config.page_shift());
             last_end = vma.end;
             count += 1;
         }

@@ -9,7 +9,8 @@
 
 use crate::addr::AddrRange;
 use crate::errno::Errno;
-use crate::split::part_above;
+use crate::flags::VmFlags;
+use crate::split::{part, part_above};
 use crate::vma::Vma;
 use alloc::alloc::handle_alloc_error;
 use core::alloc::Layout;
@@ -32,13 +33,6 @@ pub(crate) enum Freed {
     ToBeMapped,
 }
 
-/// Which moment of a change a VMA is shown at.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Moment {
-    Before,
-    After,
-}
-
 impl<E: Environment> fmt::Debug for VmaTree<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
@@ -49,13 +43,51 @@ impl<E: Environment> fmt::Debug for VmaTree<E> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cleared<'c> {
     Gone(&'c Vma),
-    Trimmed(&'c Vma, Moment),
+    Trimmed(Gain),
 }
 
-/// Leaves `vma` the part `rest`.
-fn trim(vma: &mut Vma, rest: &Range<u64>, page_shift: u32) {
+/// How many bytes more there are with some flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gain {
+    pub(crate) flags: VmFlags,
+    pub(crate) bytes: i64,
+}
+
+impl Gain {
+    /// None of what `vma` has is there any more.
+    pub(crate) fn loss_of(vma: &Vma) -> Gain {
+        Gain {
+            flags: vma.flags,
+            bytes: -all_of(vma),
+        }
+    }
+}
+
+/// All that `vma` has.
+fn all_of(vma: &Vma) -> i64 {
+    vma.len().cast_signed()
+}
+
+/// Leaves `vma` the part `rest`; what it has more then.
+fn trim(vma: &mut Vma, rest: &Range<u64>, page_shift: u32) -> Gain {
+    let before = all_of(vma);
     vma.pgoff = vma.pgoff_at(rest.start, page_shift);
     (vma.start, vma.end) = (rest.start, rest.end);
+    Gain {
+        flags: vma.flags,
+        bytes: all_of(vma) - before,
+    }
+}
+
+/// Makes a change to `vma`; tells what there is fewer then, and what more.
+fn alter(vma: &mut Vma, change: impl FnOnce(&mut Vma)) -> [Gain; 2] {
+    let loss = Gain::loss_of(vma);
+    change(vma);
+    let gain = Gain {
+        flags: vma.flags,
+        bytes: all_of(vma),
+    };
+    [loss, gain]
 }
 
 fn addresses(range: AddrRange) -> Range<u64> {
@@ -90,6 +122,11 @@ impl<E: Environment> VmaTree<E> {
         VmaTree {
             locked: Locked::new(),
         }
+    }
+
+    /// Says that what is around `addr` is looked at and changed next, which is quick then.
+    pub(crate) fn seek(&mut self, addr: u64) {
+        self.locked.seek(addr);
     }
 
     /// Number of VMAs.
@@ -170,20 +207,9 @@ impl<E: Environment> VmaTree<E> {
         let fate = |fate: Fate<'_, Vma>| match fate {
             Fate::Gone(_, vma) => change(Cleared::Gone(&vma)),
             Fate::Trimmed(_, rest, vma) => {
-                change(Cleared::Trimmed(vma, Moment::Before));
-                trim(vma, &rest, page_shift);
-                change(Cleared::Trimmed(vma, Moment::After));
+                change(Cleared::Trimmed(trim(vma, &rest, page_shift)));
             }
         };
-        self.free(range, freed, fate)
-    }
-
-    fn free(
-        &mut self,
-        range: AddrRange,
-        freed: Freed,
-        fate: impl FnMut(Fate<'_, Vma>),
-    ) -> Result<(), Errno> {
         let outcome = match freed {
             Freed::ForGood => self.locked.clear_for_good(addresses(range), fate),
             Freed::ToBeMapped => self.locked.clear(addresses(range), fate),
@@ -202,98 +228,97 @@ impl<E: Environment> VmaTree<E> {
         let Some(below) = self.at(addr) else {
             return Ok(());
         };
-        let (start, above) = (below.start, part_above(below, addr, page_shift));
+        let above = part_above(below, addr, page_shift);
         match self.locked.split(addr, above) {
-            Ok(_) => {}
+            Ok(mut below) => below.end = addr,
             Err(error) => return Err(errno_of(&error.cause)),
-        }
-        if let Some(mut below) = self.locked.write_lock(start) {
-            below.end = addr;
         }
         Ok(())
     }
 
-    /// Makes `range`, part of one VMA, a VMA of its own, and makes `change` to that. What lies
-    /// below and above keeps the old properties. The new VMA is shown to `count` before the change
-    /// and after.
+    /// Makes `range`, part of one VMA, a VMA of its own, and makes `change` to that, in one step.
+    /// What lies below and above keeps the old properties.
     pub(crate) fn carve(
         &mut self,
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
-        mut count: impl FnMut(&Vma, Moment),
+        count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
         let Some(old) = self.at(range.start) else {
             return Ok(());
         };
         let whole = old.range();
         debug_assert!(whole.start <= range.start && range.end <= whole.end);
-        let cuts = usize::from(whole.start < range.start) + usize::from(range.end < whole.end);
-        if cuts == 2 {
-            self.reserve(range, cuts)?;
+        if range.start == whole.start {
+            if range.end < whole.end {
+                self.cut(range.end, page_shift)?;
+            }
+            if let Some(mut middle) = self.locked.write_lock(range.start) {
+                alter(&mut middle, change).into_iter().for_each(count);
+            }
+            return Ok(());
         }
-        if range.end < whole.end {
-            self.cut(range.end, page_shift)?;
-        }
-        if whole.start < range.start {
-            self.cut(range.start, page_shift)?;
-        }
-        if let Some(mut middle) = self.locked.write_lock(range.start) {
-            count(&middle, Moment::Before);
-            change(&mut middle);
-            count(&middle, Moment::After);
-        }
+        let mut middle = part(old, range, page_shift);
+        let gains = alter(&mut middle, change);
+        let carved = if range.end == whole.end {
+            let carved = self.locked.split(range.start, middle);
+            carved.map_err(|error| error.cause)
+        } else {
+            let above = part_above(old, range.end, page_shift);
+            let carved = self.locked.carve(addresses(range), middle, above);
+            carved.map_err(|error| error.cause)
+        };
+        carved.map_err(|cause| errno_of(&cause))?.end = range.start;
+        gains.into_iter().for_each(count);
         Ok(())
     }
 
-    /// Frees `range`, which lies inside a VMA and touches none of its ends. `count` is shown a VMA
-    /// that ends with the range before, and what is left of it after.
+    /// Frees `range`, which lies inside a VMA and touches none of its ends, in one step. Answers
+    /// with that VMA's flags.
     pub(crate) fn punch(
         &mut self,
         range: AddrRange,
         page_shift: u32,
         freed: Freed,
-        mut count: impl FnMut(&Vma, Moment),
-    ) -> Result<(), Errno> {
-        self.reserve(range, 2)?;
-        self.cut(range.end, page_shift)?;
-        let trimmed = |fate: Fate<'_, Vma>| {
-            if let Fate::Trimmed(_, rest, vma) = fate {
-                count(vma, Moment::Before);
-                vma.end = rest.end;
-                count(vma, Moment::After);
-            }
+    ) -> Result<VmFlags, Errno> {
+        let Some(old) = self.at(range.start) else {
+            debug_assert!(false, "a hole in nothing");
+            return Err(Errno::EINVAL);
         };
-        self.free(range, freed, trimmed)
+        let above = part_above(old, range.end, page_shift);
+        let punched = match freed {
+            Freed::ForGood => self.locked.punch_for_good(addresses(range), above),
+            Freed::ToBeMapped => self.locked.punch(addresses(range), above),
+        };
+        let mut below = punched.map_err(|error| errno_of(&error.cause))?;
+        below.end = range.start;
+        Ok(below.flags)
     }
 
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
     ///
     /// `range` contains the VMA. Other VMAs wholly in `range` go; one that reaches out of it
-    /// keeps what lies outside. Each VMA concerned is shown to `count` as it was before, and
-    /// again, if it stays, as it is after.
+    /// keeps what lies outside. `count` is told what there is more then, and what fewer.
     pub(crate) fn expand(
         &mut self,
         addr: u64,
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
-        mut count: impl FnMut(&Vma, Moment),
+        mut count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
         let fate = |fate: Fate<'_, Vma>| match fate {
-            Fate::Gone(_, vma) => count(&vma, Moment::Before),
-            Fate::Trimmed(_, rest, vma) => {
-                count(vma, Moment::Before);
-                trim(vma, &rest, page_shift);
-                count(vma, Moment::After);
-            }
+            Fate::Gone(_, vma) => count(Gain::loss_of(&vma)),
+            Fate::Trimmed(_, rest, vma) => count(trim(vma, &rest, page_shift)),
         };
         let target = self.locked.expand(addr, addresses(range), fate);
         let mut vma: VmaWrite<'_, Vma> = target.map_err(|cause| errno_of(&cause))?;
-        count(&vma, Moment::Before);
-        (vma.start, vma.end) = (range.start, range.end);
-        change(&mut vma);
-        count(&vma, Moment::After);
+        let grow = |vma: &mut Vma| {
+            (vma.start, vma.end) = (range.start, range.end);
+            change(vma);
+        };
+        alter(&mut vma, grow).into_iter().for_each(count);
         Ok(())
     }
 

@@ -105,23 +105,30 @@ pub enum Fate<'c, V> {
     Trimmed(Range<u64>, Range<u64>, &'c mut V),
 }
 
-/// What a store into the index will do to the VMAs it meets.
-struct Met {
+/// What a store into the index will do to the VMAs it meets, but for those that it covers.
+struct Met<V> {
     /// Reaches out of the range below, and keeps that.
-    below: Option<(Span, Span)>,
+    below: Option<Trimmed<V>>,
     /// Reaches out of the range above, and keeps that.
-    above: Option<(Span, Span)>,
+    above: Option<Trimmed<V>>,
+}
+
+/// A VMA that keeps part of its range.
+struct Trimmed<V> {
+    slot: Handle<V>,
+    was: Span,
+    is: Span,
 }
 
 impl<V, E: Environment> VmaTree<V, E> {
     /// The slot of a handle of this tree.
-    fn slot<'s>(handle: Handle<V>) -> &'s VmaSlot<V> {
+    pub(super) fn slot<'s>(handle: Handle<V>) -> &'s VmaSlot<V> {
         // SAFETY: 3; used by methods of the tree only, while it exists.
         unsafe { handle.slot() }
     }
 
     /// Fills a slot and attaches it, write-locked.
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         section: Section,
         span: Span,
@@ -140,7 +147,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// Detaches a slot that is not in the index, frees it, and hands its content out.
-    fn detach(&mut self, section: Section, handle: Handle<V>) -> (Span, V) {
+    pub(super) fn detach(&mut self, section: Section, handle: Handle<V>) -> (Span, V) {
         let slot = Self::slot(handle);
         slot.lock.detach::<E::Wait>(section);
         self.len -= 1;
@@ -191,6 +198,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         store: impl FnOnce(&mut super::Index<V, E>, Handle<V>) -> Result<(), WriteError>,
     ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
         let section = self.shared.seq.begin();
+        self.index.seek(span.first);
         let handle = self.attach(section, span, value)?;
         match store(&mut self.index, handle) {
             // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
@@ -278,6 +286,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
+        self.index.seek(addr);
         let target = self.at(addr).ok_or(ChangeError::NotMapped(addr))?;
         let was = target.range();
         if was.start < range.start || was.end > range.end {
@@ -298,9 +307,11 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// Cuts the VMA that contains `addr`, not as its first address, in two there: what lies below
-    /// stays in it, what lies above becomes a VMA with the value `upper`. Both are write-locked.
+    /// stays in it, what lies above becomes a VMA with the value `upper`. Both are write-locked;
+    /// hands out the lower one.
     ///
-    /// A hole is punched by this at the hole's end, then [`clear`](Self::clear).
+    /// A hole, or a VMA, in the middle is made by [`punch`](Self::punch) and
+    /// [`carve`](Self::carve).
     ///
     /// # Errors
     ///
@@ -309,6 +320,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn split(&mut self, addr: u64, upper: V) -> Result<VmaWrite<'_, V>, InsertError<V>> {
         let section = self.shared.seq.begin();
+        self.index.seek(addr);
         let (was, slot) = match self.at(addr) {
             Some(lower) if lower.range().start < addr => (lower.range(), Handle::of(lower.slot())),
             other => {
@@ -322,12 +334,13 @@ impl<V, E: Environment> VmaTree<V, E> {
         let slot = Self::slot(slot);
         self.write_lock_slot(section, slot);
         let above = Span::new(addr, was.end - 1);
-        let stored = self.store_new(above, upper, |index, handle| {
+        self.store_new(above, upper, |index, handle| {
             index.store(above, handle).map_err(|error| error.cause)
         })?;
         // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
         unsafe { slot.set_span(Span::new(was.start, addr - 1)) };
-        Ok(stored)
+        // SAFETY: As above.
+        Ok(unsafe { VmaWrite::new(slot) })
     }
 
     /// Takes the VMA that contains `addr` out and hands it over.
@@ -340,6 +353,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     pub fn remove(&mut self, addr: u64) -> Result<Option<(Range<u64>, V)>, ChangeError> {
         let _: Section = self.shared.replacing.begin();
         let section = self.shared.seq.begin();
+        self.index.seek(addr);
         let Some(vma) = self.at(addr) else {
             return Ok(None);
         };
@@ -425,7 +439,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     #[cfg_attr(feature = "lockdep", track_caller)]
-    fn write_lock_slot(&self, section: Section, slot: &VmaSlot<V>) {
+    pub(super) fn write_lock_slot(&self, section: Section, slot: &VmaSlot<V>) {
         lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
         // Without a canceller there is no error.
         let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
@@ -439,16 +453,17 @@ impl<V, E: Environment> VmaTree<V, E> {
         section: Section,
         span: Span,
         spared: Option<&VmaSlot<V>>,
-    ) -> Result<Met, ChangeError> {
+    ) -> Result<Met<V>, ChangeError> {
         self.detach_covered(section, drop);
         self.met.clear();
+        self.index.seek(span.first);
         let mut met = Met {
             below: None,
             above: None,
         };
-        let reader = self.index.reader();
+        let reader = self.index.near();
         let mut from = Some(span.first);
-        // One walk for each: most changes meet one or two, for which an iterator costs more.
+        // A look for each: most changes meet one or two, for which an iterator costs more.
         while let Some(at) = from
             && let Some((was, slot)) = reader.find(at)
             && was.first <= span.last
@@ -457,12 +472,16 @@ impl<V, E: Environment> VmaTree<V, E> {
             if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
                 continue;
             }
+            let trimmed = |is| {
+                let slot = Handle::of(slot);
+                Some(Trimmed { slot, was, is })
+            };
             match (was.first < span.first, was.last > span.last) {
                 (true, true) => {
                     return Err(ChangeError::WouldSplit(addresses(was)));
                 }
-                (true, false) => met.below = Some((was, Span::new(was.first, span.first - 1))),
-                (false, true) => met.above = Some((was, Span::new(span.last + 1, was.last))),
+                (true, false) => met.below = trimmed(Span::new(was.first, span.first - 1)),
+                (false, true) => met.above = trimmed(Span::new(span.last + 1, was.last)),
                 (false, false) => {
                     self.met
                         .try_reserve(1)
@@ -478,19 +497,16 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// After the store: moves the ends of those that were trimmed, detaches those covered.
-    fn settle(&mut self, section: Section, met: &Met, mut fate: impl FnMut(Fate<'_, V>)) {
+    fn settle(&mut self, section: Section, met: &Met<V>, mut fate: impl FnMut(Fate<'_, V>)) {
         debug_assert!(self.covered.is_empty());
         core::mem::swap(&mut self.met, &mut self.covered);
-        for (was, is) in [met.below, met.above].into_iter().flatten() {
-            let Some(slot) = self.index.reader().get(is.first) else {
-                debug_assert!(false, "a trimmed VMA is in the index");
-                continue;
-            };
+        for Trimmed { slot, was, is } in [&met.below, &met.above].into_iter().flatten() {
+            let slot = Self::slot(*slot);
             // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked by `meet`.
-            unsafe { slot.set_span(is) };
+            unsafe { slot.set_span(*is) };
             // SAFETY: As above, and this is the only view of it.
             let value = unsafe { slot.value_mut() };
-            fate(Fate::Trimmed(addresses(was), addresses(is), value));
+            fate(Fate::Trimmed(addresses(*was), addresses(*is), value));
         }
         self.detach_covered(section, |(span, value)| {
             fate(Fate::Gone(addresses(span), value));
