@@ -12,10 +12,7 @@ use vmaple_locks::{
 
 /// A value that knows how many there are.
 #[derive(Clone)]
-struct Counted64(
-    u64,
-    #[expect(dead_code, reason = "its count is what counts")] Rc<()>,
-);
+struct Counted64(u64, Rc<()>);
 
 type Tree = VmaTree<Counted64, Host<Counted>>;
 

@@ -143,13 +143,10 @@ impl<'g, C: Config> NodeRef<'g, C> {
     pub(crate) fn kind(self) -> Kind<'g, C> {
         if self.level == 0 {
             // SAFETY: By the type's invariant, a live node of level 0 is a leaf.
-            Kind::Leaf(unsafe { self.node.cast::<C::Leaf>().as_ref() })
+            Kind::Leaf(unsafe { self.leaf() })
         } else {
-            Kind::Branch(BranchRef {
-                // SAFETY: By the type's invariant, a live node above level 0 is a branch.
-                node: unsafe { self.node.cast::<C::Branch>().as_ref() },
-                level: self.level,
-            })
+            // SAFETY: As above, above level 0 it is a branch.
+            Kind::Branch(unsafe { self.branch() })
         }
     }
 
@@ -177,6 +174,33 @@ impl<'g, C: Config> NodeRef<'g, C> {
         debug_assert_ne!(self.level, 0);
         // SAFETY: By the type's invariant a live branch, and by the contract above unshared.
         unsafe { self.node.cast::<C::Branch>().as_mut() }
+    }
+
+    /// The branch.
+    ///
+    /// # Safety
+    ///
+    /// It is one: its level is above 0.
+    #[inline]
+    pub(crate) unsafe fn branch(self) -> BranchRef<'g, C> {
+        debug_assert_ne!(self.level, 0);
+        BranchRef {
+            // SAFETY: By the type's invariant live, and by the contract above a branch.
+            node: unsafe { self.node.cast::<C::Branch>().as_ref() },
+            level: self.level,
+        }
+    }
+
+    /// The leaf.
+    ///
+    /// # Safety
+    ///
+    /// It is one: its level is 0.
+    #[inline]
+    pub(crate) unsafe fn leaf(self) -> &'g C::Leaf {
+        debug_assert_eq!(self.level, 0);
+        // SAFETY: By the type's invariant live, and by the contract above a leaf.
+        unsafe { self.node.cast::<C::Leaf>().as_ref() }
     }
 
     #[inline]

@@ -89,7 +89,7 @@ impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
     /// The leaf of `index` and its bounds, if the writer knows it.
     #[inline]
     fn leaf(self, index: u64) -> Option<(&'g C::Leaf, Span)> {
-        self.finger.look(self.reader.top()?, index)
+        self.finger.look::<C>(index)
     }
 
     /// The entry at `index`.

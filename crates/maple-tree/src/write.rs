@@ -39,6 +39,7 @@ mod pair;
 mod plan;
 mod publish;
 mod swap;
+mod way;
 
 use crate::config::Config;
 use crate::core_tree::CoreTree;
@@ -51,10 +52,11 @@ use build::{Item, Items, Neighbours};
 use core::fmt;
 use core::ptr;
 use core::ptr::NonNull;
-pub(crate) use edit::{LeafAt, Way};
+pub(crate) use edit::LeafAt;
 pub(crate) use fill::Fill;
 pub(crate) use finger::Finger;
 use plan::Plan;
+pub(crate) use way::Way;
 
 /// The one writer of a tree, at work.
 pub struct Writer<'w, E: Entry, C: Config> {
@@ -125,10 +127,10 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         // SAFETY: One writer; nodes are freed only after the write, see the header.
         let top = unsafe { self.root.load::<C>() };
         let near = match &mut self.finger {
-            Some(finger) => finger.take(way, top, index),
+            Some(finger) => finger.take(way, index),
             None => None,
         };
-        near.or_else(|| Some(edit::walk(way, top?, index)))
+        near.or_else(|| Some(edit::walk(top?, index, |node, slot| way.push(node, slot))))
     }
 
     /// As [`replace`](Self::replace), in a tree in which the leaf of `span.first` was located.
@@ -144,7 +146,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return outcome;
         }
         // The first turn is at the top, or the leaf is all there is.
-        let top = way.first().map_or(at.node, |turn| turn.node);
+        let top = way.whole().first().map_or(at.node, |turn| turn.node);
         self.rebuild_all(top, span, new)
     }
 

@@ -15,11 +15,11 @@
 //! references are made after the last look through others, one per node.
 #![expect(unsafe_code, reason = "writes to nodes in place")]
 
-use super::Writer;
 use super::build::Items;
-use super::edit::{Cut, LeafAt, Way};
+use super::edit::{Cut, LeafAt};
 use super::pair::{Mates, leaf_at};
 use super::publish::settle_gaps;
+use super::{Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -56,7 +56,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         cut: &Cut,
         mates: Mates,
     ) -> Option<Result<(), AllocError>> {
-        let (parent, above) = way.split_last()?;
+        let (parent, above) = way.whole().split_last()?;
         let hints = parent.branch.node.gaps();
         let hint = |slot: usize| {
             // Relaxed: read by the writer, who wrote it.
@@ -65,7 +65,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let rest = |slot| hint(slot).map_or(0, |old| at.gap_after(cut, &Items::new(), old));
         let nr_used = at.nr_used();
         let shift = if mates == Mates::After {
-            let right = leaf_at(above, parent, parent.slot + 1)?;
+            let right = leaf_at(above, &parent, parent.slot + 1)?;
             let nr_stay = cut.from + usize::from(cut.keeps_before());
             if nr_stay < C::Leaf::MIN {
                 return None;
@@ -86,7 +86,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
         } else {
             let slot = parent.slot.checked_sub(1)?;
-            let left = leaf_at(above, parent, slot)?;
+            let left = leaf_at(above, &parent, slot)?;
             let nr_go = cut.to + usize::from(!cut.keeps_after());
             let fewest = if at.bounds.last == u64::MAX {
                 1
@@ -119,7 +119,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         cut: &Cut,
         at: &LeafAt<'w, C>,
     ) -> Result<(), AllocError> {
-        let (parent, above) = way.split_last().expect("the leaves have a parent");
+        let (parent, above) = way.whole().split_last().expect("the leaves have a parent");
         self.nodes.reserve_logs(1)?;
         self.nodes.reserve_entries(cut.nr_old())?;
         let is_right_changed = shift.right_go.0 > 0;
@@ -162,7 +162,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let word = top.as_ptr().as_ptr();
             self.publish_below(above, word, parent.node.level() + 1, gap);
         } else if let Some(gap) = gap {
-            settle_gaps(above.iter(), gap);
+            settle_gaps(above.up(), gap);
         }
         Ok(())
     }

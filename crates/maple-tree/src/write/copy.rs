@@ -17,8 +17,8 @@
 #![expect(unsafe_code, reason = "gives up a copy that nobody has seen")]
 
 use super::build::Items;
-use super::edit::{Cut, LeafAt, Way, longest_after, splice};
-use super::{Fill, Writer};
+use super::edit::{Cut, LeafAt, longest_after, splice};
+use super::{Fill, Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -40,24 +40,26 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return Ok(());
         }
         let mut copy = self.nodes.make_copy::<C::Leaf>(at.leaf, 0)?;
-        let items = match self.items(cut, at.raw(cut.from), at.raw(cut.to), new) {
-            Ok(items) => items,
-            Err(error) => {
-                // SAFETY: The copy is not published, nor used again.
-                unsafe { self.nodes.abandon() };
-                return Err(error);
-            }
-        };
+        let mut items = Items::new();
+        let words = (at.raw(cut.from), at.raw(cut.to));
+        if let Err(error) = self.put_items(&mut items, cut, words, new) {
+            // SAFETY: The copy is not published, nor used again.
+            unsafe { self.nodes.abandon() };
+            return Err(error);
+        }
         self.nodes.keep_fresh();
         let gap = longest_after(way, at, cut, &items);
-        splice(&mut *copy, at.nr_used(), cut, &items);
+        splice(&mut *copy, at.bounds.last, cut, &items);
         let dying = if cfg!(planted = "copy_leak") {
             (0, 0)
         } else {
             cut.dying()
         };
         self.nodes.retire(at.node, dying);
-        self.publish_below(way, copy.as_word(), 1, gap.map(|(_, gap)| gap));
+        self.publish_below(way.whole(), copy.as_word(), 1, gap.map(|(_, gap)| gap));
+        if let Some(finger) = &mut self.finger {
+            finger.follow(copy.as_word());
+        }
         Ok(())
     }
 

@@ -21,34 +21,16 @@
 use super::build::{Item, Items};
 use super::pair::Mates;
 use super::publish::settle_gaps;
-use super::{Fill, Writer};
+use super::{Fill, Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
-use crate::fixed_vec::FixedVec;
-use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
+use crate::link::{Kind, NodeRef};
 use crate::node::{Node, first_of, len, search};
 use crate::span::Span;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
 use vmaple_sync::slots;
-
-/// A branch on the way to the leaf, and the slot taken.
-pub(crate) struct Turn<'w, C: Config> {
-    pub(super) node: NodeRef<'w, C>,
-    pub(super) branch: BranchRef<'w, C>,
-    pub(super) slot: usize,
-}
-
-impl<C: Config> Clone for Turn<'_, C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C: Config> Copy for Turn<'_, C> {}
-
-pub(crate) type Way<'w, C> = FixedVec<Turn<'w, C>, MAX_HEIGHT>;
 
 /// The leaf of a write.
 pub(crate) struct LeafAt<'w, C: Config> {
@@ -119,11 +101,12 @@ impl Cut {
     }
 }
 
+/// Walks from the top to the leaf of `index`, telling the way to `note`.
 #[inline]
 pub(super) fn walk<'w, C: Config>(
-    way: &mut Way<'w, C>,
     top: NodeRef<'w, C>,
     index: u64,
+    mut note: impl FnMut(NodeRef<'w, C>, usize),
 ) -> LeafAt<'w, C> {
     let mut node = top;
     let mut bounds = Span::ALL;
@@ -133,7 +116,7 @@ pub(super) fn walk<'w, C: Config>(
             Kind::Branch(branch) => {
                 let pivots = branch.pivots();
                 let slot = search(pivots, index);
-                way.push(Turn { node, branch, slot });
+                note(node, slot);
                 bounds = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
                 node = branch.child(slot);
             }
@@ -182,16 +165,24 @@ impl<C: Config> LeafAt<'_, C> {
         }
     }
 
-    /// The longest empty slot among `from..to`, the first of which begins at `first`.
+    /// The longest empty slot among `from..to`, of those that are used, or the first that is not
+    /// shorter than `enough`. The first of them begins at `first`.
     #[inline]
-    fn widest_empty(&self, from: usize, to: usize, mut first: u64) -> u64 {
+    fn widest_empty(&self, (from, to): (usize, usize), mut first: u64, enough: u64) -> u64 {
         let mut widest = 0;
         let pivots = &self.leaf.pivots()[from..to];
         for (last, word) in pivots.iter().zip(&self.leaf.slots()[from..to]) {
             let len = last.wrapping_sub(first).wrapping_add(1);
             // Relaxed: read by the writer, who wrote it.
-            let is_empty = word.load(Ordering::Relaxed).is_null();
-            widest = widest.max(if is_empty { len } else { 0 });
+            if word.load(Ordering::Relaxed).is_null() && len > widest {
+                widest = len;
+                if widest >= enough {
+                    break;
+                }
+            }
+            if *last == self.bounds.last {
+                break;
+            }
             first = last.wrapping_add(1);
         }
         widest
@@ -204,11 +195,15 @@ impl<C: Config> LeafAt<'_, C> {
         if added >= old || cfg!(planted = "edit_gap") {
             return old.max(added);
         }
-        if self.widest_empty(cut.from, cut.to + 1, cut.first) < old {
+        if self.widest_empty((cut.from, cut.to + 1), cut.first, old) < old {
             return old;
         }
-        let before = self.widest_empty(0, cut.from, self.bounds.first);
-        let after = self.widest_empty(cut.to + 1, self.nr_used(), cut.last.wrapping_add(1));
+        let before = self.widest_empty((0, cut.from), self.bounds.first, old);
+        if before >= old || cut.last == self.bounds.last {
+            return added.max(before);
+        }
+        let behind = (cut.to + 1, C::Leaf::SLOTS);
+        let after = self.widest_empty(behind, cut.last.wrapping_add(1), old);
         added.max(before).max(after)
     }
 }
@@ -236,21 +231,26 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let done = self.edit_border(way, at, &cut, mates);
             return done.or_else(|| self.edit_pair(way, at, mates, span, new));
         }
-        let nr_left = at.nr_used() + cut.nr_new(new) - cut.nr_old();
-        let is_last = at.bounds.last == u64::MAX;
-        if new.is_erasure() && nr_left == 1 {
+        if cut.nr_new(new) != cut.nr_old() {
+            let nr_left = at.nr_used() + cut.nr_new(new) - cut.nr_old();
+            let is_last = at.bounds.last == u64::MAX;
+            if new.is_erasure() && nr_left == 1 {
+                return None;
+            }
+            if nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull") {
+                return self.edit_pair(way, at, Mates::Either, span, new);
+            }
+            if nr_left > C::Leaf::SLOTS {
+                let mates = self.overflow_mates(way, at, &cut)?;
+                return self.edit_pair(way, at, mates, span, new);
+            }
+        } else if new.is_erasure() && at.leaf.pivots()[0] == at.bounds.last {
+            // The one slot there is.
             return None;
-        }
-        if nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull") {
-            return self.edit_pair(way, at, Mates::Either, span, new);
-        }
-        if nr_left > C::Leaf::SLOTS {
-            let mates = self.overflow_mates(way, at, &cut)?;
-            return self.edit_pair(way, at, mates, span, new);
         }
         if let Some(finger) = &mut self.finger {
             // What follows leaves every branch on the way as it is, but for the leaf's slot.
-            finger.keep(way, at.bounds);
+            finger.keep(way, at);
         }
         if new.is_erasure() && cut.is_one_slot() && at.raw(cut.from).is_null() {
             return Some(Ok(()));
@@ -316,7 +316,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     ) -> Result<(), AllocError> {
         debug_assert!(self.is_alone);
         self.nodes.reserve_entries(cut.nr_old())?;
-        let items = self.items(cut, at.raw(cut.from), at.raw(cut.to), new)?;
+        let mut items = Items::new();
+        self.put_items(&mut items, cut, (at.raw(cut.from), at.raw(cut.to)), new)?;
         if core::mem::needs_drop::<E>() && !cfg!(planted = "edit_leak") {
             let (from, to) = cut.dying();
             for entry in (from..to).filter_map(|slot| NonNull::new(at.raw(slot))) {
@@ -324,12 +325,12 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
         }
         let gap = longest_after(way, at, cut, &items);
-        let nr_used = at.nr_used();
+        let last = at.bounds.last;
         // SAFETY: The writer is alone, and `at.leaf` is not looked at until the edit is over.
         let leaf = unsafe { at.node.leaf_mut() };
-        splice(leaf, nr_used, cut, &items);
+        splice(leaf, last, cut, &items);
         if let Some((_, gap)) = gap {
-            settle_gaps(way.iter(), gap);
+            settle_gaps(way.whole().up(), gap);
         }
         Ok(())
     }
@@ -337,18 +338,17 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     /// What takes the place of the slots of `cut`, the outer ones of which hold `before` and
     /// `after`: left remainder, new entry, right remainder.
     #[inline]
-    pub(super) fn items(
+    pub(super) fn put_items(
         &self,
+        items: &mut Items,
         cut: &Cut,
-        before: *mut (),
-        after: *mut (),
+        (before, after): (*mut (), *mut ()),
         new: Fill,
-    ) -> Result<Items, AllocError> {
-        let mut items = Items::new();
+    ) -> Result<(), AllocError> {
         if cut.keeps_before() {
             items.push(Item::slot(before, cut.span.first - 1));
         }
-        new.put(&mut items, cut.span.last);
+        new.put(items, cut.span.last);
         if cut.keeps_after() {
             let mut raw = after;
             if let Some(entry) = NonNull::new(raw)
@@ -361,7 +361,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
             items.push(Item::slot(raw, cut.last));
         }
-        Ok(items)
+        Ok(())
     }
 }
 
@@ -376,7 +376,7 @@ pub(super) fn longest_after<C: Config>(
     if !C::TRACKS_GAPS {
         return None;
     }
-    let parent = way.last()?;
+    let parent = way.whole().last()?;
     // Relaxed: read by the writer, who wrote it.
     let old = parent.branch.node.gaps()[parent.slot].load(Ordering::Relaxed);
     Some((old, at.gap_after(cut, items, old)))
@@ -395,13 +395,14 @@ pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
     widest
 }
 
-/// Puts `items` in place of the slots of `cut`.
+/// Puts `items` in place of the slots of `cut`, in a leaf that ends at `last`.
 #[inline]
-pub(super) fn splice<N: Node>(leaf: &mut N, nr_used: usize, cut: &Cut, items: &Items) {
+pub(super) fn splice<N: Node>(leaf: &mut N, last: u64, cut: &Cut, items: &Items) {
     let (pivots, words) = leaf.parts_mut();
     let tail = cut.to + 1;
     let new_tail = cut.from + items.len();
     if new_tail != tail {
+        let nr_used = len(pivots, last);
         pivots.copy_within(tail..nr_used, new_tail);
         slots::copy_within(words, tail..nr_used, new_tail);
         let nr_left = new_tail + (nr_used - tail);

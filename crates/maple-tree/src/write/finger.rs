@@ -7,14 +7,16 @@
 //!
 //! # Safety
 //!
-//! The tree is borrowed by `&mut` for as long as its finger is in use. While that is *set*, every
-//! branch that it names is live, and taking the slots it names leads to the leaf of `bounds`.
+//! The tree is borrowed for as long as its finger is in use, by `&mut` where it moves. While that
+//! is *set*, every branch that it names is live, taking the slots it names leads to `leaf`, and
+//! that covers `bounds`.
 #![expect(unsafe_code, reason = "turns remembered words into nodes")]
 
-use super::edit::{LeafAt, Turn, Way};
+use super::edit::{LeafAt, walk};
+use super::way::{Mark, Way};
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
-use crate::link::{BranchRef, Kind, NodeRef};
+use crate::link::NodeRef;
 use crate::span::Span;
 use core::fmt;
 use core::ptr::NonNull;
@@ -22,18 +24,11 @@ use core::ptr::NonNull;
 /// The longest way that is kept, which a tree of the default width has with a billion entries.
 const LONGEST: usize = 12;
 
-/// A branch, and the slot taken.
-#[derive(Clone, Copy)]
-struct Mark {
-    node: NonNull<()>,
-    slot: usize,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Leads nowhere.
     Unset,
-    /// Leads to the leaf of `bounds`.
+    /// Leads to the leaf.
     Set,
     /// In use by a write, which has to say whether it still leads there.
     Taken,
@@ -43,6 +38,7 @@ enum State {
 pub struct Finger {
     /// From the top down.
     marks: FixedVec<Mark, LONGEST>,
+    leaf: NonNull<()>,
     /// What the leaf covers.
     bounds: Span,
     state: State,
@@ -58,6 +54,7 @@ impl Finger {
     pub(crate) const fn new() -> Self {
         Self {
             marks: FixedVec::new(),
+            leaf: NonNull::dangling(),
             bounds: Span::ALL,
             state: State::Unset,
         }
@@ -66,98 +63,6 @@ impl Finger {
     /// Forgets the way.
     pub(crate) fn clear(&mut self) {
         self.state = State::Unset;
-    }
-
-    /// The branch at `depth` of the way.
-    ///
-    /// # Safety
-    ///
-    /// The finger is set, or was when the write began that runs now and has changed nothing.
-    unsafe fn branch<'w, C: Config>(&self, depth: usize) -> (NodeRef<'w, C>, BranchRef<'w, C>) {
-        // SAFETY: By the contract above, it is live and so many levels above the leaf.
-        let node = unsafe { NodeRef::new(self.marks[depth].node, self.marks.len() - depth) };
-        match node.kind() {
-            Kind::Branch(branch) => (node, branch),
-            Kind::Leaf(_) => unreachable!("branches are above the leaves"),
-        }
-    }
-
-    /// The leaf to which the way leads.
-    ///
-    /// # Safety
-    ///
-    /// As for [`branch`](Self::branch).
-    unsafe fn leaf<'w, C: Config>(&self, top: NodeRef<'w, C>) -> LeafAt<'w, C> {
-        debug_assert_eq!(top.level(), self.marks.len());
-        let node = match self.marks.len().checked_sub(1) {
-            // SAFETY: By the contract above.
-            Some(depth) => unsafe { self.branch::<C>(depth) }
-                .1
-                .child(self.marks[depth].slot),
-            None => top,
-        };
-        let Kind::Leaf(leaf) = node.kind() else {
-            unreachable!("the way ends in a leaf")
-        };
-        LeafAt {
-            node,
-            leaf,
-            bounds: self.bounds,
-        }
-    }
-
-    /// For a write: the leaf of `index` and the way to it, if the finger knows them. It does not
-    /// any more, until [`keep`](Self::keep).
-    #[inline]
-    pub(super) fn take<'w, C: Config>(
-        &mut self,
-        way: &mut Way<'w, C>,
-        top: Option<NodeRef<'w, C>>,
-        index: u64,
-    ) -> Option<LeafAt<'w, C>> {
-        let is_near = self.is_near(index);
-        if !cfg!(planted = "stale_finger") {
-            self.state = if is_near { State::Taken } else { State::Unset };
-        }
-        if !is_near {
-            return None;
-        }
-        let top = top?;
-        for depth in 0..self.marks.len() {
-            // SAFETY: The finger was set, and nothing has changed since.
-            let (node, branch) = unsafe { self.branch(depth) };
-            let slot = self.marks[depth].slot;
-            way.push(Turn { node, branch, slot });
-        }
-        // SAFETY: As above.
-        Some(unsafe { self.leaf(top) })
-    }
-
-    /// After a write that stayed within the leaf to which `way` leads: goes on knowing it.
-    #[inline]
-    pub(super) fn keep<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
-        if self.state == State::Taken {
-            self.state = State::Set;
-        } else {
-            self.save(way, bounds);
-        }
-    }
-
-    /// From now on knows this way, if it is not too long.
-    fn save<C: Config>(&mut self, way: &Way<'_, C>, bounds: Span) {
-        self.state = State::Unset;
-        if way.len() > LONGEST {
-            return;
-        }
-        self.marks.clear();
-        for turn in way.iter() {
-            self.marks.push(Mark {
-                node: turn.node.as_ptr(),
-                slot: turn.slot,
-            });
-        }
-        self.bounds = bounds;
-        self.state = State::Set;
     }
 
     /// Whether it leads somewhere.
@@ -169,19 +74,91 @@ impl Finger {
     /// Whether it leads to the leaf of `index`.
     #[inline]
     pub(crate) fn is_near(&self, index: u64) -> bool {
-        self.state == State::Set && self.bounds.contains(index)
+        self.is_set() && self.bounds.contains(index)
+    }
+
+    /// The leaf.
+    ///
+    /// # Safety
+    ///
+    /// The finger is set, or was when the write began that runs now and has changed nothing.
+    #[inline]
+    unsafe fn leaf<'w, C: Config>(&self) -> LeafAt<'w, C> {
+        // SAFETY: By the contract above and the header, a live leaf.
+        let node = unsafe { NodeRef::new(self.leaf, 0) };
+        LeafAt {
+            node,
+            // SAFETY: As above.
+            leaf: unsafe { node.leaf() },
+            bounds: self.bounds,
+        }
+    }
+
+    /// For a write: the leaf of `index` and the way to it, if the finger knows them. It does not
+    /// any more, until [`keep`](Self::keep).
+    #[inline]
+    pub(super) fn take<'w, C: Config>(
+        &mut self,
+        way: &mut Way<'w, C>,
+        index: u64,
+    ) -> Option<LeafAt<'w, C>> {
+        let is_near = self.is_near(index);
+        if !cfg!(planted = "stale_finger") {
+            self.state = if is_near { State::Taken } else { State::Unset };
+        }
+        if !is_near {
+            return None;
+        }
+        // SAFETY: The finger was set, and nothing has changed since.
+        unsafe { way.set(&self.marks) };
+        // SAFETY: As above.
+        Some(unsafe { self.leaf() })
+    }
+
+    /// For a write that is going to stay within the leaf to which `way` leads: goes on knowing it.
+    #[inline]
+    pub(super) fn keep<C: Config>(&mut self, way: &Way<'_, C>, at: &LeafAt<'_, C>) {
+        if self.state == State::Taken {
+            self.state = State::Set;
+        } else {
+            self.save(way.marks(), at);
+        }
+    }
+
+    /// `leaf` has taken the place of the one to which it leads.
+    #[inline]
+    pub(super) fn follow(&mut self, leaf: *mut ()) {
+        match NonNull::new(leaf) {
+            Some(leaf) => self.leaf = leaf,
+            None => self.clear(),
+        }
+    }
+
+    /// From now on knows this way, if it is not too long.
+    fn save<C: Config>(&mut self, marks: &[Mark], at: &LeafAt<'_, C>) {
+        self.marks.clear();
+        for mark in marks.iter().take(LONGEST) {
+            self.marks.push(*mark);
+        }
+        self.set_leaf(marks.len(), at);
+    }
+
+    fn set_leaf<C: Config>(&mut self, nr_turns: usize, at: &LeafAt<'_, C>) {
+        self.leaf = at.node.as_ptr();
+        self.bounds = at.bounds;
+        self.state = if nr_turns <= LONGEST {
+            State::Set
+        } else {
+            State::Unset
+        };
     }
 
     /// For reading: the leaf of `index` and its bounds, if the finger leads there.
     #[inline]
-    pub(crate) fn look<'w, C: Config>(
-        &self,
-        top: NodeRef<'w, C>,
-        index: u64,
-    ) -> Option<(&'w C::Leaf, Span)> {
+    pub(crate) fn look<'w, C: Config>(&self, index: u64) -> Option<(&'w C::Leaf, Span)> {
         self.is_near(index).then(|| {
             // SAFETY: The finger is set.
-            let at = unsafe { self.leaf(top) };
+            let at = unsafe { self.leaf::<C>() };
             (at.leaf, at.bounds)
         })
     }
@@ -193,12 +170,18 @@ impl Finger {
         top: NodeRef<'w, C>,
         index: u64,
     ) -> (&'w C::Leaf, Span) {
-        if let Some(near) = self.look(top, index) {
+        if let Some(near) = self.look::<C>(index) {
             return near;
         }
-        let mut way = Way::new();
-        let at = super::edit::walk(&mut way, top, index);
-        self.save(&way, at.bounds);
+        self.marks.clear();
+        let mut nr_turns = 0;
+        let at = walk(top, index, |node, slot| {
+            if nr_turns < LONGEST {
+                self.marks.push(Mark::new(node, slot));
+            }
+            nr_turns += 1;
+        });
+        self.set_leaf(nr_turns, &at);
         (at.leaf, at.bounds)
     }
 }

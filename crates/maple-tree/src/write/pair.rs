@@ -23,10 +23,11 @@
 //! use of those, one per node, to nodes that nobody else can see.
 #![expect(unsafe_code, reason = "writes to nodes in place")]
 
-use super::build::{Item, sizes};
-use super::edit::{Cut, LeafAt, Turn, Way, widest_empty_item};
+use super::build::{Item, Items, sizes};
+use super::edit::{Cut, LeafAt, widest_empty_item};
 use super::publish::settle_gaps;
-use super::{Fill, Writer};
+use super::way::{Stretch, Turn};
+use super::{Fill, Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
@@ -92,14 +93,14 @@ fn gather<C: Config>(row: &mut Row, at: &LeafAt<'_, C>) {
 }
 
 /// The first index of the node to which `way` leads.
-fn first_below<C: Config>(way: &[Turn<'_, C>]) -> u64 {
-    let turn = way.iter().rev().find(|turn| turn.slot > 0);
+fn first_below<C: Config>(way: Stretch<'_, '_, C>) -> u64 {
+    let turn = way.up().find(|turn| turn.slot > 0);
     turn.map_or(0, |turn| first_of(turn.branch.pivots(), turn.slot, 0))
 }
 
 /// The leaf at `slot` of the branch to which `above` and then `parent` lead, if there is one.
 pub(super) fn leaf_at<'w, C: Config>(
-    above: &[Turn<'w, C>],
+    above: Stretch<'_, 'w, C>,
     parent: &Turn<'w, C>,
     slot: usize,
 ) -> Option<LeafAt<'w, C>> {
@@ -141,14 +142,14 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         at: &LeafAt<'w, C>,
         cut: &Cut,
     ) -> Option<Mates> {
-        let parent = way.last()?;
+        let parent = way.whole().last()?;
         let nr_used = at.nr_used();
         let is_append = cut.to + 1 == nr_used && at.bounds.last == u64::MAX;
         // The write leaves up to three slots for those it replaces.
         let nr_left = nr_used + 3 - cut.nr_old();
         let room = most_shared::<C::Leaf>().saturating_sub(nr_left);
         let has_room = |slot| {
-            leaf_at(&[], parent, slot)
+            leaf_at(Stretch::none(), &parent, slot)
                 .is_some_and(|mate| len(mate.leaf.pivots(), mate.bounds.last) <= room)
         };
         // Ascending stores leave full leaves behind: nobody there has room.
@@ -175,8 +176,8 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         span: Span,
         new: Fill,
     ) -> Option<Result<(), AllocError>> {
-        let (parent, above) = way.split_last()?;
-        let window = self.window(above, parent, at, mates)?;
+        let (parent, above) = way.whole().split_last()?;
+        let window = self.window(above, &parent, at, mates)?;
         let mut row = Row::new();
         gather(&mut row, &window.left);
         if let Some(right) = &window.right {
@@ -193,13 +194,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if new.is_erasure() && nr_after == 1 {
             return None;
         }
-        let nr_leaves = Self::nr_leaves(parent, above.is_empty(), &window, nr_after)?;
+        let nr_leaves = Self::nr_leaves(&parent, above.is_empty(), &window, nr_after)?;
         Some(self.rewrite(way, &window, nr_leaves, &row, &cut, new))
     }
 
     fn window(
         &self,
-        above: &[Turn<'w, C>],
+        above: Stretch<'_, 'w, C>,
         parent: &Turn<'w, C>,
         at: &LeafAt<'w, C>,
         mates: Mates,
@@ -299,11 +300,15 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         cut: &Cut,
         new: Fill,
     ) -> Result<(), AllocError> {
-        let (parent, above) = way.split_last().expect("the leaves have a parent");
-        let made = self.outcome(parent, window, nr_leaves, cut).and_then(|to| {
-            let items = self.items(cut, row[cut.from].raw, row[cut.to].raw, new)?;
-            Ok((to, items))
-        });
+        let (parent, above) = way.whole().split_last().expect("the leaves have a parent");
+        let made = self
+            .outcome(&parent, window, nr_leaves, cut)
+            .and_then(|to| {
+                let mut items = Items::new();
+                let words = (row[cut.from].raw, row[cut.to].raw);
+                self.put_items(&mut items, cut, words, new)?;
+                Ok((to, items))
+            });
         let (to, items) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -313,7 +318,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
         };
         self.nodes.keep_fresh();
-        self.retire_window(parent, window, nr_leaves, row, cut);
+        self.retire_window(&parent, window, nr_leaves, row, cut);
         let mut after = Row::new();
         let kept = (&row[..cut.from], &row[cut.to + 1..]);
         for item in kept.0.iter().chain(items.iter()).chain(kept.1) {
@@ -330,7 +335,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let gap = deal(&to, window, after.split_at(nr_low));
         if self.is_alone {
             if C::TRACKS_GAPS {
-                settle_gaps(above.iter(), gap);
+                settle_gaps(above.up(), gap);
             }
         } else {
             let word = to.parent.as_ptr().as_ptr();

@@ -5,10 +5,10 @@
 //! before the write is published, and one that shrinks is lowered after: at no time is a hint
 //! below the truth.
 
-use super::Writer;
 use super::build::Item;
-use super::edit::{Turn, Way};
 use super::plan::{Plan, Step};
+use super::way::{Stretch, Turn};
+use super::{Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::link::NodeRef;
@@ -49,7 +49,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         } else {
             &plan.left[..=depth]
         };
-        raise_gaps(above.iter(), gap);
+        raise_gaps(above.iter().rev(), gap);
         if is_leaf {
             // Relaxed: read by the writer, who wrote it.
             if let Some(old) = NonNull::new(slot.load(Ordering::Relaxed)) {
@@ -57,7 +57,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
         }
         slot.store(item.raw, PUBLISH);
-        settle_gaps(above.iter(), gap);
+        settle_gaps(above.iter().rev(), gap);
     }
 
     /// Makes `node`, the top of `height` levels, what `way` leads to. `gap` is the longest below
@@ -65,7 +65,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     #[inline]
     pub(super) fn publish_below(
         &self,
-        way: &[Turn<'w, C>],
+        way: Stretch<'_, 'w, C>,
         node: *mut (),
         height: usize,
         gap: Option<u64>,
@@ -77,11 +77,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if let Some(gap) = gap
             && !cfg!(planted = "hint_late")
         {
-            raise_gaps(way.iter(), gap);
+            raise_gaps(way.up(), gap);
         }
         parent.branch.node.slots()[parent.slot].store(node, PUBLISH);
         if let Some(gap) = gap {
-            settle_gaps(way.iter(), gap);
+            settle_gaps(way.up(), gap);
         }
     }
 
@@ -96,7 +96,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         gap: Option<u64>,
     ) {
         if let Some(gap) = gap {
-            raise_gaps(way.iter(), gap);
+            raise_gaps(way.whole().up(), gap);
         }
         // Relaxed: read by the writer, who wrote it.
         if let Some(old) = NonNull::new(slot.load(Ordering::Relaxed)) {
@@ -104,7 +104,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         }
         slot.store(new, PUBLISH);
         if let Some(gap) = gap {
-            settle_gaps(way.iter(), gap);
+            settle_gaps(way.whole().up(), gap);
         }
     }
 }
@@ -133,16 +133,16 @@ fn leaf_gap<C: Config>(
 }
 
 /// A branch on the way from the root to a write.
-pub(super) trait Above {
+pub(super) trait Above<'w> {
     /// The branch's hints.
-    fn gaps(&self) -> &[AtomicU64];
+    fn gaps(&self) -> &'w [AtomicU64];
     /// The slot that the way takes.
     fn slot(&self) -> usize;
 }
 
-impl<C: Config> Above for Turn<'_, C> {
+impl<'w, C: Config> Above<'w> for Turn<'w, C> {
     #[inline]
-    fn gaps(&self) -> &[AtomicU64] {
+    fn gaps(&self) -> &'w [AtomicU64] {
         self.branch.node.gaps()
     }
 
@@ -152,8 +152,8 @@ impl<C: Config> Above for Turn<'_, C> {
     }
 }
 
-impl<C: Config> Above for Step<'_, C> {
-    fn gaps(&self) -> &[AtomicU64] {
+impl<'w, C: Config> Above<'w> for &Step<'w, C> {
+    fn gaps(&self) -> &'w [AtomicU64] {
         self.node.gaps()
     }
 
@@ -162,10 +162,10 @@ impl<C: Config> Above for Step<'_, C> {
     }
 }
 
-/// Raises the hints on the way to at least `gap`.
+/// Raises the hints on the way up to at least `gap`.
 #[inline]
-pub(super) fn raise_gaps<'a, A: Above + 'a>(way: impl DoubleEndedIterator<Item = &'a A>, gap: u64) {
-    for above in way.rev() {
+pub(super) fn raise_gaps<'w>(way: impl Iterator<Item = impl Above<'w>>, gap: u64) {
+    for above in way {
         let hint = &above.gaps()[above.slot()];
         // Relaxed: read by the writer, who wrote it.
         if hint.load(Ordering::Relaxed) >= gap {
@@ -188,16 +188,13 @@ const SETTLE: Ordering = if cfg!(planted = "settle_relaxed") {
     Ordering::Release
 };
 
-/// Makes the hints on the way exact, the lowest being `gap`. Beside readers, none is below its
+/// Makes the hints on the way up exact, the lowest being `gap`. Beside readers, none is below its
 /// new value.
 #[inline]
-pub(super) fn settle_gaps<'a, A: Above + 'a>(
-    way: impl DoubleEndedIterator<Item = &'a A>,
-    mut gap: u64,
-) {
+pub(super) fn settle_gaps<'w>(way: impl Iterator<Item = impl Above<'w>>, mut gap: u64) {
     // Of the level below: its hints, and the one among them that changed, as it was.
     let mut below: Option<(&[AtomicU64], u64)> = None;
-    for above in way.rev() {
+    for above in way {
         let gaps = above.gaps();
         let hint = &gaps[above.slot()];
         // Relaxed: read by the writer, who wrote it.

@@ -7,8 +7,7 @@
 //! As for every write: there is one writer, and what it displaces is freed later.
 #![expect(unsafe_code, reason = "reads the tree as its only writer")]
 
-use super::Writer;
-use super::edit::Way;
+use super::{Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::StoreError;
