@@ -121,8 +121,8 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         self.run(|writer| writer.clear(span))
     }
 
-    /// Carves `range` out of the entry that it lies in: see [`MapleTree::carve`]. For readers too it
-    /// is one step.
+    /// Carves `range` out of the entry that it lies in: see
+    /// [`MapleTree::carve`](crate::MapleTree::carve). For readers too it is one step.
     ///
     /// # Errors
     ///
