@@ -122,14 +122,14 @@ impl Bias {
 mod tests {
     use super::BIAS_AFTER;
     use crate::scheme::Biased;
-    use crate::sequence::MmSeq;
+    use crate::sequence::{Known, MmSeq};
     use crate::vma_lock::{Visit, VmaLock};
     use vmaple_sync::wait::Spin;
 
     /// Walks over all VMAs are no reason for a bias, lookups of one are.
     #[test]
     fn a_walk_leaves_no_bias() {
-        let (lock, seq) = (VmaLock::new(), MmSeq::new());
+        let (lock, seq, known) = (VmaLock::new(), MmSeq::new(), Known::default());
         lock.attach(seq.begin());
         seq.end();
         let is_biased_after = |visit| {
@@ -139,7 +139,7 @@ mod tests {
             }
             lock.bias.is_biased()
         };
-        assert!(!is_biased_after(Visit::Passing));
+        assert!(!is_biased_after(Visit::Passing(&known)));
         assert!(is_biased_after(Visit::Wanted));
     }
 }

@@ -10,7 +10,7 @@
 //! | look at all VMAs | `mmap_lock` for reading | [`AddressSpace::read`] |
 //! | look at one VMA, if nobody writes it | its read lock | [`VmaReaders::lock_vma_under_rcu`] |
 //! | look at one VMA, waiting for writers | its read lock | [`AddressSpace::vma_start_read_unlocked`] |
-//! | walk over the VMAs without stopping writers | one read lock at a time | [`AddressSpace::lock_next_vma`] |
+//! | walk over the VMAs without stopping writers | one read lock at a time | [`AddressSpace::walk`] |
 //! | read a few things that belong together | nothing | [`VmaReaders::speculate`] |
 //! | change VMAs | `mmap_lock` for writing; the VMAs' write locks come with it | [`AddressSpace::write`] |
 //!
@@ -97,6 +97,7 @@ mod trace;
 mod tree;
 mod views;
 mod vma_lock;
+mod walk;
 
 pub use cancel::{Cancel, Cancelled};
 pub use env::Environment;
@@ -113,3 +114,4 @@ pub use slab::Slab;
 pub use space::{AddressSpace, Space, WaitError};
 pub use tree::{ChangeError, Fate, InsertError, VmaTree};
 pub use views::{VmaRead, VmaRef, VmaWrite};
+pub use walk::VmaWalk;

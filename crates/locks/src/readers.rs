@@ -15,6 +15,7 @@ use crate::env::Environment;
 use crate::env::Host;
 use crate::events::{Event, Events};
 use crate::level::{Held, Nothing};
+use crate::sequence::Known;
 use crate::slot::{Handle, VmaSlot};
 use crate::tree::{Shared, VmaTree};
 use crate::views::{VmaRead, VmaRef};
@@ -78,7 +79,7 @@ impl<'l, V, E: Environment> Found<'l, V, E> {
 /// Why a VMA could not be read-locked without waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contention {
-    /// It is write-locked, or being so; or looks so, once in 2^31 write sections.
+    /// It is write-locked, or being so.
     WriteLocked,
     /// It has as many readers as can be counted.
     TooManyReaders,
@@ -190,16 +191,16 @@ impl<V, E: Environment> VmaReaders<V, E> {
     /// frees it for a moment ([`VmaTree::clear`]) before it maps it again.
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next_vma<'l>(&'l self, held: &'l mut Held<Nothing>, from: u64) -> Lookup<'l, V, E> {
-        self.lock_next(from).with(held)
+        self.lock_next(from, &Known::default()).with(held)
     }
 
     /// The same for callers inside this crate, who answer for what is held.
     #[cfg_attr(feature = "lockdep", track_caller)]
-    pub(crate) fn lock_next(&self, from: u64) -> Found<'_, V, E> {
+    pub(crate) fn lock_next(&self, from: u64, known: &Known) -> Found<'_, V, E> {
         for _ in 0..GAP_TRIES {
             let before = self.shared.replacing.snapshot();
             let found = self.lock_by(
-                Visit::Passing,
+                Visit::Passing(known),
                 |reader| reader.find(from),
                 // The walk has seen that nothing is between `from` and where the VMA began then.
                 // If it begins higher now, somebody else may have got what it had.
@@ -230,7 +231,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     fn lock_by<'l>(
         &'l self,
-        visit: Visit,
+        visit: Visit<'_>,
         walk: impl for<'g> Fn(
             maple_tree::Reader<'g, Handle<V>, E::Shape>,
         ) -> Option<(Span, &'g VmaSlot<V>)>,
@@ -283,7 +284,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
         &'l self,
         tree: &VmaTree<V, E>,
         vma: VmaRef<'_, V>,
-        visit: Visit,
+        visit: Visit<'_>,
     ) -> Result<VmaRead<'l, V, E>, TooManyReaders> {
         assert!(tree.is_read_by(self), "the slab would not be kept");
         let slot = self.keep(vma.slot());
@@ -305,7 +306,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     fn try_lock<'l>(
         &'l self,
         slot: &VmaSlot<V>,
-        visit: Visit,
+        visit: Visit<'_>,
     ) -> Result<Locked<'l, V, E>, Refusal> {
         let slot = self.keep(slot);
         let id = self.shared.id();

@@ -1,39 +1,54 @@
 //! `mm_lock_seq`: the number of the write section of an address space. Odd while there is one.
 //!
 //! A VMA is write-locked while its own number equals this one, so raising it unlocks all of them
-//! at once. After 2^31 sections the number comes round: a VMA that was last locked then may look
-//! locked for one section, never unlocked.
+//! at once. The number has 64 bits and never comes round, so that numbers can be compared: a reader
+//! that has read a higher one knows, without looking again, that a section is over ([`Known`]).
 
-use vmaple_sync::atomic::{AtomicU32, Ordering, fence};
+use core::cell::Cell;
+use vmaple_sync::atomic::{AtomicU64, Ordering, fence};
 
 /// A number that no VMA lock has when it is made.
-#[doc(alias = "UINT_MAX")]
-pub(crate) const NEVER_LOCKED: u32 = u32::MAX;
+pub(crate) const NEVER_LOCKED: u64 = u64::MAX;
 
 /// The word. Written by the writer alone.
 #[derive(Debug)]
-pub(crate) struct MmSeq(AtomicU32);
+pub(crate) struct MmSeq(AtomicU64);
 
 /// The number of a write section: odd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Section(pub(crate) u32);
+pub(crate) struct Section(pub(crate) u64);
 
 /// What was seen when speculation began: even.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Snapshot(u32);
+pub(crate) struct Snapshot(u64);
 
-fn is_writing(value: u32) -> bool {
+/// The highest number that one reader has read, in a walk over many VMAs. Each look at the shared
+/// word costs the writer its cache line; most VMAs were written long before the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Cell<u64>);
+
+impl Known {
+    /// Whether the section of this number is known to be over.
+    #[inline]
+    pub(crate) fn is_over(&self, number: u64) -> bool {
+        number < self.0.get() || cfg!(planted = "taken_for_over") && self.0.get() > 0
+    }
+
+    /// The number, read anew.
+    #[inline]
+    pub(crate) fn read(&self, seq: &MmSeq) -> u64 {
+        self.0.set(seq.read());
+        self.0.get()
+    }
+}
+
+fn is_writing(value: u64) -> bool {
     value & 1 == 1
 }
 
 impl MmSeq {
     pub(crate) fn new() -> Self {
-        Self::starting_at(0)
-    }
-
-    /// For tests near the wrap.
-    pub(crate) fn starting_at(value: u32) -> Self {
-        Self(AtomicU32::new(value))
+        Self(AtomicU64::new(0))
     }
 
     /// Begins a write section, or goes on with the one that is open.
@@ -44,7 +59,7 @@ impl MmSeq {
         if is_writing(now) {
             return Section(now);
         }
-        let next = now.wrapping_add(1);
+        let next = now + 1;
         // Release: pairs with the Acquire in `read`: a reader that finds this number sees what was
         // stored in every section before, although it missed their ends.
         // Witness: `checks::a_later_section_publishes_too`.
@@ -76,7 +91,7 @@ impl MmSeq {
             } else {
                 Ordering::Release
             };
-            self.0.store(now.wrapping_add(1), order);
+            self.0.store(now + 1, order);
         }
     }
 
@@ -88,14 +103,14 @@ impl MmSeq {
 
     /// The number, ordered after nothing.
     #[inline]
-    pub(crate) fn peek(&self) -> u32 {
+    pub(crate) fn peek(&self) -> u64 {
         // Relaxed: for the writer, and for a guess that may be wrong.
         self.0.load(Ordering::Relaxed)
     }
 
     /// The number, for a reader that holds a reference.
     #[inline]
-    pub(crate) fn read(&self) -> u32 {
+    pub(crate) fn read(&self) -> u64 {
         // Acquire: pairs with the Release in `end`.
         // Witness: `checks::the_end_of_a_section_publishes`.
         self.0.load(if cfg!(planted = "check_relaxed") {
@@ -140,10 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn the_number_comes_round() {
-        let seq = MmSeq::starting_at(u32::MAX - 1);
-        assert_eq!(seq.begin(), Section(u32::MAX));
+    fn a_section_is_known_to_be_over_by_a_higher_number() {
+        let (seq, known) = (MmSeq::new(), Known::default());
+        let Section(first) = seq.begin();
+        assert_eq!(known.read(&seq), first);
+        assert!(!known.is_over(first), "it is open");
         seq.end();
-        assert_eq!(seq.begin(), Section(1));
+        assert!(!known.is_over(first), "not looked since");
+        known.read(&seq);
+        assert!(known.is_over(first) && !known.is_over(NEVER_LOCKED));
     }
 }

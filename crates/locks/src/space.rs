@@ -10,15 +10,6 @@ use crate::tree::VmaTree;
 use crate::views::VmaRead;
 use crate::vma_lock::Visit;
 use core::fmt;
-use vmaple_sync::hint::spin_loop;
-
-/// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
-/// most write sections are over by then.
-const LOOKS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
-
-/// How many writers a walk waits for in turn before it takes `mmap_lock`, which stops those who
-/// come after.
-const WRITERS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
 
 /// The state of an address space: it has a [`VmaTree`].
 pub trait Space: WriteSection {
@@ -85,8 +76,8 @@ impl From<TooManyReaders> for WaitError {
     }
 }
 
-type WaitOf<T> = <<T as Space>::Env as Environment>::Wait;
-type ReadOf<'l, T> = VmaRead<'l, <T as Space>::Vma, <T as Space>::Env>;
+pub(crate) type WaitOf<T> = <<T as Space>::Env as Environment>::Wait;
+pub(crate) type ReadOf<'l, T> = VmaRead<'l, <T as Space>::Vma, <T as Space>::Env>;
 type LookupOf<'l, T> = Lookup<'l, <T as Space>::Vma, <T as Space>::Env>;
 
 /// An address space for many threads: the state under `mmap_lock`, and its VMAs one by one.
@@ -239,27 +230,7 @@ impl<T: Space> AddressSpace<T> {
     ///
     /// As there.
     ///
-    /// # Examples
-    ///
-    /// All VMAs, one locked at a time:
-    ///
-    /// ```
-    /// # #[cfg(feature = "std")] {
-    /// use vmaple_locks::{AddressSpace, Cancel, Held, VmaTree};
-    ///
-    /// let space: AddressSpace<VmaTree<&str>> = AddressSpace::new(VmaTree::new());
-    /// let mut held = Held::nothing();
-    /// space.write(&mut held).insert(0x1000..0x2000, "text").expect("free");
-    /// space.write(&mut held).insert(0x8000..0x9000, "data").expect("free");
-    ///
-    /// let (mut from, mut seen) = (0, vec![]);
-    /// while let Some(vma) = space.lock_next_vma(&mut held, from, &Cancel::new()).expect("waits") {
-    ///     from = vma.range().end;
-    ///     seen.push(*vma);
-    /// }
-    /// assert_eq!(seen, ["text", "data"]);
-    /// # }
-    /// ```
+    /// For one VMA; a [`walk`](Self::walk) over many costs its writers less.
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next_vma<'l>(
         &'l self,
@@ -267,27 +238,15 @@ impl<T: Space> AddressSpace<T> {
         from: u64,
         cancel: &Cancel<WaitOf<T>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
-        lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(self).addr());
-        for _ in 0..WRITERS {
-            for _ in 0..LOOKS {
-                match self.readers.lock_next(from) {
-                    Found::Locked(vma) => return Ok(Some(vma)),
-                    Found::NotMapped => return Ok(None),
-                    Found::Contended(_) => spin_loop(),
-                }
-            }
-            self.lock.pass_writer(held, cancel)?;
-        }
-        let state = self.lock.read_killable(held, cancel)?;
-        self.lock_in(&state, Visit::Passing, |tree| tree.find(from))
+        self.walk().lock_next(held, from, cancel)
     }
 
     /// Read-locks a VMA under `mmap_lock`, to be kept after it.
     #[cfg_attr(feature = "lockdep", track_caller)]
-    fn lock_in<'l>(
+    pub(crate) fn lock_in<'l>(
         &'l self,
         state: &T,
-        visit: Visit,
+        visit: Visit<'_>,
         find: impl FnOnce(&VmaTree<T::Vma, T::Env>) -> Option<crate::views::VmaRef<'_, T::Vma>>,
     ) -> Result<Option<ReadOf<'l, T>>, WaitError> {
         let tree = state.vmas();

@@ -38,18 +38,32 @@ use alloc::alloc::{Layout, handle_alloc_error};
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroUsize;
-use core::ops::Range;
+use core::ops::{Deref, Range};
 use maple_tree::{MapleTree, Span, TreeWriter, Violation};
 use vmaple_sync::atomic::{AtomicBool, Ordering};
 use vmaple_sync::joint::Joint;
 
+/// On cache lines of its own: what every section writes takes nothing else from readers.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct OwnLine<T>(pub(crate) T);
+
+impl<T> Deref for OwnLine<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
 /// What a tree and its readers share.
 pub(crate) struct Shared<V, E: Environment> {
-    pub(crate) seq: MmSeq,
+    pub(crate) seq: OwnLine<MmSeq>,
+    pub(crate) counters: OwnLine<Counters>,
     /// Odd from where a section has freed addresses that it may map again to its end: what is
     /// free meanwhile may never have been so between two sections.
     pub(crate) replacing: MmSeq,
-    pub(crate) counters: Counters,
     /// Set when the tree goes; readers that still walk its index find nothing.
     is_closed: AtomicBool,
     /// Keeps the slots.
@@ -157,9 +171,9 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// [`ChangeError::OutOfMemory`]: without memory for its own head.
     pub fn try_new_in(slab: &Slab<V, E::Wait>) -> Result<Self, ChangeError> {
         let shared = Joint::try_new(Shared {
-            seq: MmSeq::new(),
+            seq: OwnLine(MmSeq::new()),
             replacing: MmSeq::new(),
-            counters: Counters::new(),
+            counters: OwnLine(Counters::new()),
             is_closed: AtomicBool::new(false),
             slab: slab.clone(),
         });

@@ -8,7 +8,8 @@
 //!    was written before;
 //! 3. (d) is it still a VMA of our address space? Only now, because only now it stays what it is;
 //! 4. (e) compare the numbers, that of the address space with acquire: unlocked means that the
-//!    last writer's stores are seen.
+//!    last writer's stores are seen. A reader that has read a higher number before, with acquire,
+//!    need not read it again.
 //!
 //! A writer is safe from this because it first keeps new readers out, waits for the old ones, then
 //! stores its number, then lets readers ask again: a reader is waited for, or turned away by the
@@ -22,8 +23,8 @@ use crate::bias::Bias;
 use crate::cancel::{Cancel, Cancelled, raise, wait_until};
 use crate::refcnt::{Attachment, Detach, Get, Put, Refcnt};
 use crate::scheme::{ReadScheme, Target};
-use crate::sequence::{MmSeq, NEVER_LOCKED, Section};
-use vmaple_sync::atomic::{AtomicU32, Ordering};
+use crate::sequence::{Known, MmSeq, NEVER_LOCKED, Section};
+use vmaple_sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use vmaple_sync::wait::Wait;
 
 /// The words of one lock. They outlive what they protect: their memory is type-stable.
@@ -32,7 +33,7 @@ pub(crate) struct VmaLock {
     /// `vm_refcnt`.
     refcnt: Refcnt,
     /// `vm_lock_seq`: the write section in which it was write-locked last.
-    lock_seq: AtomicU32,
+    lock_seq: AtomicU64,
     /// Counts what a waiting writer wants to hear of; what it sleeps on. It belongs to the lock
     /// and not to the address space: a reader that leaves touches nothing else.
     pub(crate) event: AtomicU32,
@@ -57,14 +58,34 @@ impl<S: ReadScheme> Clone for Hold<S> {
 
 impl<S: ReadScheme> Copy for Hold<S> {}
 
-/// What a read lock says of those to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visit {
-    /// This VMA is wanted, and may be again: it is worth a bias.
+/// Why a VMA is read-locked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Visit<'w> {
+    /// It is wanted, and may be again: it is worth a bias.
     Wanted,
     /// It stood in the way of a walk over all VMAs: that says nothing of it, and a bias would only
     /// make its next writer wait.
-    Passing,
+    Passing(&'w Known),
+}
+
+impl Visit<'_> {
+    /// Whether the write section of this number is known to be over.
+    #[inline]
+    fn is_over(self, number: u64) -> bool {
+        match self {
+            Visit::Wanted => false,
+            Visit::Passing(known) => known.is_over(number),
+        }
+    }
+
+    /// The number of the address space.
+    #[inline]
+    fn read(self, seq: &MmSeq) -> u64 {
+        match self {
+            Visit::Wanted => seq.read(),
+            Visit::Passing(known) => known.read(seq),
+        }
+    }
 }
 
 /// Why a reader did not get in.
@@ -83,7 +104,7 @@ impl VmaLock {
     pub(crate) fn new() -> Self {
         Self {
             refcnt: Refcnt::detached(),
-            lock_seq: AtomicU32::new(NEVER_LOCKED),
+            lock_seq: AtomicU64::new(NEVER_LOCKED),
             event: AtomicU32::new(0),
             #[cfg(feature = "std")]
             bias: Bias::new(),
@@ -102,7 +123,7 @@ impl VmaLock {
     pub(crate) fn start_read<S: ReadScheme, W: Wait>(
         &self,
         seq: &MmSeq,
-        visit: Visit,
+        visit: Visit<'_>,
         is_ours: impl Fn() -> bool,
     ) -> Result<Hold<S>, Refusal> {
         if let Some(spot) = S::enter::<W>(Target(self)) {
@@ -113,13 +134,14 @@ impl VmaLock {
             return Err(Refusal::Recycled);
         }
         // Relaxed: (a); a wrong guess only refuses, or is found out in (e).
-        if self.lock_seq.load(Ordering::Relaxed) == seq.peek() {
+        let guess = self.lock_seq.load(Ordering::Relaxed);
+        if !visit.is_over(guess) && guess == seq.peek() {
             return Err(Refusal::WriteLocked);
         }
         self.take_reference()?;
         let refusal = if !is_ours() && !cfg!(planted = "identity_unchecked") {
             Refusal::Recycled
-        } else if self.is_write_locked_in(seq.read()) && !cfg!(planted = "sequence_unchecked") {
+        } else if self.is_write_locked_for(seq, visit) && !cfg!(planted = "sequence_unchecked") {
             Refusal::WriteLocked
         } else {
             self.note_read::<S>(visit);
@@ -133,7 +155,7 @@ impl VmaLock {
     #[doc(alias = "vma_start_read_locked")]
     pub(crate) fn start_read_locked<S: ReadScheme, W: Wait>(
         &self,
-        visit: Visit,
+        visit: Visit<'_>,
     ) -> Result<Hold<S>, Refusal> {
         if let Some(spot) = S::enter::<W>(Target(self)) {
             return Ok(Hold::Spot(spot));
@@ -145,8 +167,8 @@ impl VmaLock {
 
     /// Notes a read lock by the count, which is held.
     #[inline]
-    fn note_read<S: ReadScheme>(&self, visit: Visit) {
-        if visit == Visit::Wanted || cfg!(planted = "passing_reads_bias") {
+    fn note_read<S: ReadScheme>(&self, visit: Visit<'_>) {
+        if matches!(visit, Visit::Wanted) || cfg!(planted = "passing_reads_bias") {
             S::note_read(Target(self));
         }
     }
@@ -226,9 +248,17 @@ impl VmaLock {
     }
 
     #[inline]
-    fn is_write_locked_in(&self, number: u32) -> bool {
+    fn is_write_locked_in(&self, number: u64) -> bool {
         // Relaxed: for the writer, who wrote it; for a reader, ordered by its reference.
         self.lock_seq.load(Ordering::Relaxed) == number
+    }
+
+    /// (e), for a reader that has a reference: while it has, nobody can lock it anew.
+    #[inline]
+    fn is_write_locked_for(&self, seq: &MmSeq, visit: Visit<'_>) -> bool {
+        // Relaxed: ordered by the reference.
+        let number = self.lock_seq.load(Ordering::Relaxed);
+        !visit.is_over(number) && number == visit.read(seq)
     }
 
     /// Whether the section's writer has it.

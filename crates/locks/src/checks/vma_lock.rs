@@ -3,7 +3,7 @@
 use super::{Model, Parked};
 use crate::cancel::Cancel;
 use crate::scheme::Counted;
-use crate::sequence::MmSeq;
+use crate::sequence::{Known, MmSeq};
 use crate::vma_lock::Visit;
 use loom::thread;
 use std::sync::Arc;
@@ -63,6 +63,33 @@ fn a_new_vma_is_write_locked() {
         model.seq.end();
         let seen = reader.join().expect("no anomaly");
         assert!(seen.is_none_or(|value| value == 2));
+    });
+}
+
+/// A walk that has read the number of the address space once takes a VMA for unlocked without
+/// reading it again: if that is right, it sees what was written there.
+#[test]
+fn what_is_known_to_be_over_is_seen() {
+    loom::model(|| {
+        let model = Model::attached();
+        let reader = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || {
+                let known = Known::default();
+                known.read(&model.seq);
+                let visit = Visit::Passing(&known);
+                let lock = &model.lock;
+                let hold = lock.start_read::<Counted, Spin>(&model.seq, visit, || model.is_in(1));
+                let hold = hold.ok()?;
+                let value = model.data.get();
+                lock.end_read::<Counted, Spin>(hold);
+                Some(value)
+            })
+        };
+        write::<Spin>(&model, 2);
+        write::<Spin>(&model, 3);
+        let seen = reader.join().expect("no anomaly");
+        assert!(seen.is_none_or(|value| value <= 3));
     });
 }
 

@@ -1,0 +1,107 @@
+//! A walk over the VMAs of an address space, one read-locked at a time, beside its writers.
+
+use crate::cancel::Cancel;
+use crate::level::{self, Held, Nothing};
+use crate::lockdep;
+use crate::readers::{Contention, Found};
+use crate::sequence::Known;
+use crate::space::{AddressSpace, ReadOf, Space, WaitError, WaitOf};
+use crate::vma_lock::Visit;
+use core::fmt;
+use vmaple_sync::hint::spin_loop;
+
+/// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
+/// most write sections are over by then.
+const LOOKS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 32 };
+
+/// How many writers a walk waits for in turn before it takes `mmap_lock`, which stops those who
+/// come after.
+const WRITERS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
+
+/// A walk over the VMAs of an [`AddressSpace`]; made by [`AddressSpace::walk`].
+///
+/// It keeps what it has learnt of write sections that are over, so that it need not look at what
+/// every section writes for each VMA.
+///
+/// It stands in nobody's way for long: it leaves no bias, waits for a writer without being waited
+/// for by the next, and takes `mmap_lock` only after it has met many writers in turn.
+pub struct VmaWalk<'l, T: Space> {
+    space: &'l AddressSpace<T>,
+    known: Known,
+}
+
+impl<T: Space> AddressSpace<T> {
+    /// A walk over the VMAs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use vmaple_locks::{AddressSpace, Cancel, Held, VmaTree};
+    ///
+    /// let space: AddressSpace<VmaTree<&str>> = AddressSpace::new(VmaTree::new());
+    /// let mut held = Held::nothing();
+    /// space.write(&mut held).insert(0x1000..0x2000, "text").expect("free");
+    /// space.write(&mut held).insert(0x8000..0x9000, "data").expect("free");
+    ///
+    /// let (mut walk, cancel) = (space.walk(), Cancel::new());
+    /// let (mut from, mut seen) = (0, vec![]);
+    /// while let Some(vma) = walk.lock_next(&mut held, from, &cancel).expect("waits") {
+    ///     from = vma.range().end;
+    ///     seen.push(*vma);
+    /// }
+    /// assert_eq!(seen, ["text", "data"]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn walk(&self) -> VmaWalk<'_, T> {
+        VmaWalk {
+            space: self,
+            known: Known::default(),
+        }
+    }
+}
+
+impl<'l, T: Space> VmaWalk<'l, T> {
+    /// As [`AddressSpace::lock_next_vma`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    pub fn lock_next<'h>(
+        &mut self,
+        held: &'h mut Held<Nothing>,
+        from: u64,
+        cancel: &Cancel<WaitOf<T>>,
+    ) -> Result<Option<ReadOf<'h, T>>, WaitError>
+    where
+        'l: 'h,
+    {
+        let space = self.space;
+        lockdep::about_to_wait::<level::MmapRead>(core::ptr::from_ref(space).addr());
+        for _ in 0..WRITERS {
+            for _ in 0..LOOKS {
+                match space.readers().lock_next(from, &self.known) {
+                    Found::Locked(vma) => return Ok(Some(vma)),
+                    Found::NotMapped => return Ok(None),
+                    Found::Contended(Contention::WriteLocked) => spin_loop(),
+                    Found::Contended(Contention::TooManyReaders) => {
+                        return Err(WaitError::TooManyReaders);
+                    }
+                }
+            }
+            space.mmap_lock().pass_writer(held, cancel)?;
+        }
+        let state = space.mmap_lock().read_killable(held, cancel)?;
+        space.lock_in(&state, Visit::Passing(&self.known), |tree| tree.find(from))
+    }
+}
+
+impl<T: Space> fmt::Debug for VmaWalk<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VmaWalk")
+            .field("space", self.space)
+            .finish_non_exhaustive()
+    }
+}
