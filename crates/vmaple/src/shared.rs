@@ -11,7 +11,7 @@ use core::ops::Deref;
 use vmaple_locks::Host;
 use vmaple_locks::level::Nothing;
 use vmaple_locks::{
-    AddressSpace, Cancel, Environment, Held, Space, VmaTree, WaitError, WriteSection,
+    AddressSpace, Cancel, Environment, Held, Space, VmaTree, VmaWalk, WaitError, WriteSection,
 };
 
 impl<E: Environment> WriteSection for Mm<E> {
@@ -172,6 +172,7 @@ impl<E: Environment> SharedMm<E> {
     ) -> SharedSource<'s, E> {
         SharedSource {
             space: self,
+            walk: self.space.walk(),
             held,
             cancel,
         }
@@ -185,6 +186,7 @@ pub struct SharedSource<
     #[cfg(not(feature = "std"))] E: Environment,
 > {
     space: &'s SharedMm<E>,
+    walk: VmaWalk<'s, Mm<E>>,
     held: &'s mut Held<Nothing>,
     cancel: &'s Cancel<E::Wait>,
 }
@@ -203,7 +205,7 @@ impl<E: Environment> VmaSource for SharedSource<'_, E> {
         addr: u64,
         show: impl FnOnce(&Vma, &BrkArea) -> R,
     ) -> Result<Option<R>, WaitError> {
-        let next = self.space.lock_next_vma(self.held, addr, self.cancel)?;
+        let next = self.walk.lock_next(self.held, addr, self.cancel)?;
         Ok(next.map(|vma| show(&vma, &self.space.areas.read())))
     }
 
