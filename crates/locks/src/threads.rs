@@ -3,10 +3,14 @@
 use crate::spots::{Record, Spot, SpotTable};
 use core::cell::Cell;
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 static TABLE: SpotTable = SpotTable::new();
 #[cfg(loom)]
 loom::lazy_static! {
+    static ref TABLE: SpotTable = SpotTable::new();
+}
+#[cfg(shuttle)]
+shuttle::lazy_static! {
     static ref TABLE: SpotTable = SpotTable::new();
 }
 
@@ -25,13 +29,18 @@ impl Drop for Registration {
 }
 
 // The record is without a destructor, so that access is plain.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 std::thread_local! {
     static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
     static REGISTRATION: Cell<Option<Registration>> = const { Cell::new(None) };
 }
 #[cfg(loom)]
 loom::thread_local! {
+    static RECORD: Cell<Option<&'static Record>> = Cell::new(None);
+    static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
+}
+#[cfg(shuttle)]
+shuttle::thread_local! {
     static RECORD: Cell<Option<&'static Record>> = Cell::new(None);
     static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
 }
