@@ -166,7 +166,8 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         // SAFETY: The tree is ours, and nothing of it is freed while the reader is used.
         let reader: Reader<'_, E, C> = unsafe { Reader::new(&taken.root) };
         let mut next = Some(0);
-        while let Some((leaf, bounds)) = next.and_then(|index| reader.leaf_at(index)) {
+        while let Some((leaf, ends)) = next.and_then(|index| reader.leaf_at(index)) {
+            let bounds = ends.span();
             let nr_used = len(leaf.pivots(), bounds.last);
             for slot in 0..nr_used {
                 let word = &leaf.slots()[slot];

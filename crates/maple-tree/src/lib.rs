@@ -131,6 +131,7 @@ mod core_tree;
 mod cursor;
 mod cursor_mut;
 mod dump;
+mod ends;
 mod entry;
 mod error;
 mod fixed_vec;

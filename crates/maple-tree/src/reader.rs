@@ -8,11 +8,12 @@
 #![expect(unsafe_code, reason = "turns words into nodes and entries")]
 
 use crate::config::{Config, TracksGaps};
+use crate::ends::Ends;
 use crate::entry::Entry;
 use crate::gap::{self, Limits};
 use crate::iter::{Iter, IterRev};
 use crate::link::{Kind, NodeRef, Root};
-use crate::node::{Node, Slot, first_of, search, search_wide};
+use crate::node::{Node, Slot, search, search_wide};
 use crate::span::Span;
 use core::fmt;
 use core::marker::PhantomData;
@@ -110,19 +111,19 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         (span, self.entry(raw))
     }
 
-    /// The leaf at `index`, and its bounds.
+    /// The leaf at `index`, and where its ends are.
     #[inline]
-    pub(crate) fn leaf_at(self, index: u64) -> Option<(&'g C::Leaf, Span)> {
+    pub(crate) fn leaf_at(self, index: u64) -> Option<(&'g C::Leaf, Ends<'g>)> {
         let mut node = self.top()?;
-        let mut bounds = Span::ALL;
+        let mut ends = Ends::all();
         loop {
             match node.kind() {
-                Kind::Leaf(leaf) => return Some((leaf, bounds)),
+                Kind::Leaf(leaf) => return Some((leaf, ends)),
                 Kind::Branch(branch) => {
-                    let (slot, child) = branch.descend(index);
                     let pivots = branch.pivots();
-                    bounds = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-                    node = child;
+                    let slot = search_wide(pivots, index);
+                    ends = ends.of_slot(pivots, slot);
+                    node = branch.child(slot);
                 }
             }
         }
@@ -130,38 +131,24 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
 
     /// The slot at `index` and its bounds, for an owner who takes the entry out.
     pub(crate) fn slot_at(self, index: u64) -> Option<(Span, &'g Slot)> {
-        let (leaf, bounds) = self.leaf_at(index)?;
+        let (leaf, ends) = self.leaf_at(index)?;
         let pivots = leaf.pivots();
         let slot = search(pivots, index);
-        let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-        Some((span, &leaf.slots()[slot]))
+        Some((ends.of_slot(pivots, slot).span(), &leaf.slots()[slot]))
     }
 
     /// The slot at `index`: its bounds and its word.
     #[inline]
     pub(crate) fn walk(self, index: u64) -> (Span, *mut ()) {
-        let Some(mut node) = self.top() else {
+        let Some((leaf, ends)) = self.leaf_at(index) else {
             return (Span::ALL, core::ptr::null_mut());
         };
-        let mut first = 0;
-        loop {
-            match node.kind() {
-                Kind::Branch(branch) => {
-                    let pivots = branch.pivots();
-                    let slot = search_wide(pivots, index);
-                    first = first_of(pivots, slot, first);
-                    node = branch.child(slot);
-                }
-                Kind::Leaf(leaf) => {
-                    let pivots = leaf.pivots();
-                    let slot = search_wide(pivots, index);
-                    let span = Span::new(first_of(pivots, slot, first), pivots[slot]);
-                    // Acquire: pairs with the Release in `write::publish`.
-                    // Witness: `tests/loom.rs::exact_fit_then_load`.
-                    return (span, leaf.slots()[slot].load(Ordering::Acquire));
-                }
-            }
-        }
+        let pivots = leaf.pivots();
+        let slot = search_wide(pivots, index);
+        // Acquire: pairs with the Release in `write::publish`.
+        // Witness: `tests/loom.rs::exact_fit_then_load`.
+        let raw = leaf.slots()[slot].load(Ordering::Acquire);
+        (ends.of_slot(pivots, slot).span(), raw)
     }
 
     /// The entry at `index`, with its whole range.
@@ -180,23 +167,22 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     #[doc(alias = "mt_find")]
     #[doc(alias = "find_vma")]
     pub fn find(self, index: u64) -> Option<(Span, E::Ref<'g>)> {
-        let (mut leaf, mut bounds) = self.leaf_at(index)?;
-        let mut slot = search(leaf.pivots(), index);
+        let (mut leaf, mut ends) = self.leaf_at(index)?;
+        let mut slot = search_wide(leaf.pivots(), index);
         loop {
-            let pivots = leaf.pivots();
-            let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
+            let of_slot = ends.of_slot(leaf.pivots(), slot);
             // Acquire: pairs with the Release in `write::publish`.
             // Witness: `tests/loom.rs::exact_fit_then_load`.
             if let Some(entry) = self.entry(leaf.slots()[slot].load(Ordering::Acquire)) {
-                return Some((span, entry));
+                return Some((of_slot.span(), entry));
             }
             slot += 1;
-            if span.last >= bounds.last {
-                (leaf, bounds) = self.leaf_at(bounds.last.checked_add(1)?)?;
+            if of_slot.last() >= ends.last() {
+                (leaf, ends) = self.leaf_at(ends.last().checked_add(1)?)?;
                 slot = 0;
                 // The leaf at that index may begin before it by now.
-                let next = span.last + 1;
-                if bounds.first < next && !cfg!(planted = "find_in_old_place") {
+                let next = of_slot.last() + 1;
+                if ends.first() < next && !cfg!(planted = "find_in_old_place") {
                     slot = search(leaf.pivots(), next);
                 }
             }
