@@ -12,3 +12,5 @@ fi
 export CARGO_TARGET_DIR="$(target_dir)/loom" RUSTFLAGS="--cfg loom"
 cargo test --release -p vmaple-rcu -p maple-tree -p vmaple-locks --test 'loom*'
 cargo test --release -p vmaple-locks --lib checks
+# How steps of a failing execution are shown.
+cargo test --release -p vmaple-sync --lib columns

@@ -5,8 +5,9 @@
 #
 # A line of a list is a name, what it is, and last the tests that are to catch it, separated by
 # commas: a test binary of the list's own crate, or CRATE/BINARY; `lib` for the tests inside the
-# library, `checks::NAME` for one of those that loom runs. The bug is compiled into the
-# crates of this workspace only, so that what they depend on is built once.
+# library, `checks::NAME` for one of those that loom runs; `types/NAME` for a program of tests-build
+# that must not compile, which `cargo test` sees to. The bug is compiled into the crates of this
+# workspace only, so that what they depend on is built once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh
@@ -22,7 +23,7 @@ wrapper() {
   printf '%s' "$path"
 }
 
-# run_test CHECKER CRATE TEST: the test binary, built for the checker. Without one it is built as
+# run_test CHECKER CRATE TEST NAME: the test binary, built for the checker. Without one it is built as
 # `cargo test` does.
 run_test() {
   local flags=() options=(-p "$2" --test "$3" --no-fail-fast)
@@ -31,9 +32,16 @@ run_test() {
     checks*) options=(-p "$2" --lib "$3") ;;
   esac
   case $1 in
-    loom) flags=(RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2); options+=(--release) ;;
-    shuttle) flags=(RUSTFLAGS="--cfg shuttle" NR_SCHEDULES=1000); options+=(--release) ;;
+    loom) flags=(LOOM_MAX_PREEMPTIONS=2) ;;
+    shuttle) flags=(SHUTTLE_SILENCE_WARNINGS=1 NR_SCHEDULES=1000) ;;
   esac
+  if [ "$1" != plain ]; then
+    # One build for all bugs: the program asks for its own when it runs.
+    flags+=(RUSTFLAGS="--cfg $1 --cfg plantable" PLANTED="$4")
+    options+=(--release)
+  else
+    flags=(RUSTC_WORKSPACE_WRAPPER="$(wrapper "$4")")
+  fi
   env "${flags[@]}" CARGO_TARGET_DIR="$folder/$1" timeout 900 cargo test "${options[@]}"
 }
 
@@ -44,7 +52,7 @@ plant() {
     loom | shuttle) checker=$3 ;;
     checks*) checker=loom ;;
   esac
-  if RUSTC_WORKSPACE_WRAPPER=$(wrapper "$1") run_test $checker "$2" "$3" >"$log" 2>&1; then
+  if run_test $checker "$2" "$3" "$1" >"$log" 2>&1; then
     printf 'SURVIVED  %s (%s)\n' "$1" "$3"
     return 1
   fi
@@ -67,7 +75,7 @@ for list in crates/*/planted.txt; do
     case ${1:-} in
       '') ;;
       --short)
-        case $tests in *loom* | *shuttle* | *checks*) continue ;; esac
+        case $tests in *loom* | *shuttle* | *checks* | types/*) continue ;; esac
         [ $nr_taken -lt 3 ] || continue
         ;;
       *) [[ " $* " == *" $name "* ]] || continue ;;
@@ -75,6 +83,13 @@ for list in crates/*/planted.txt; do
     nr_taken=$((nr_taken + 1))
     for test in ${tests//,/ }; do
       crate=$own
+      case $test in types/*)
+        [ -f "tests-build/fail/${test#*/}.stderr" ] && continue
+        printf 'MISSING   %s (%s)\n' "$name" "$test"
+        nr_survived=$((nr_survived + 1))
+        continue
+        ;;
+      esac
       case $test in */*) crate=${test%/*} ;; esac
       plant "$name" "$crate" "${test##*/}" </dev/null || nr_survived=$((nr_survived + 1))
     done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Random schedules of readers beside writers under shuttle, on the real code: larger runs than loom
-# can take, without its weak memory. Twice: with nodes reused at once, and with freed memory
-# poisoned. NR_SCHEDULES (default 100000) of each kind for each test; --short takes 1000.
+# can take, without its weak memory. The tree twice: with nodes reused at once, and with freed
+# memory poisoned; then whole lookups beside changes of address spaces, and who waits for whom. NR_SCHEDULES (default 100000) of each kind for each test; --short takes 1000.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh
@@ -10,6 +10,8 @@ export NR_SCHEDULES=${NR_SCHEDULES:-100000}
 if is_short "$@"; then
   NR_SCHEDULES=1000
 fi
+export SHUTTLE_SILENCE_WARNINGS=1
 export RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR="$(target_dir)/shuttle"
 cargo test --release -p maple-tree --test shuttle
 cargo test --release -p maple-tree --features strict --test shuttle
+cargo test --release -p vmaple-locks --test shuttle

@@ -29,6 +29,8 @@
 use crate::cancel::{Cancel, Cancelled, wait_until};
 use vmaple_rcu::fence;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 use vmaple_sync::wait::Wait;
 
 /// Read locks by the count after which a VMA becomes biased.
@@ -39,13 +41,18 @@ const BIASED: u32 = 1 << 31;
 /// A writer looks at the spots. Set and cleared by the writer.
 const REVOKING: u32 = 1 << 30;
 
+static BIAS: Name = Name::with_bits(
+    "bias",
+    &[(BIASED as u64, "BIASED"), (REVOKING as u64, "REVOKING")],
+);
+
 /// The bias of one lock; below the two marks, a count of read locks.
 #[derive(Debug)]
 pub(crate) struct Bias(AtomicU32);
 
 impl Bias {
     pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(0))
+        Self(named(&BIAS, AtomicU32::new(0)))
     }
 
     /// A fresh VMA is not biased. Only for the owner of a detached object.
@@ -95,10 +102,10 @@ impl Bias {
         }
         // Relaxed: the fence orders it.
         self.0.store(REVOKING, Ordering::Relaxed);
-        if !cfg!(planted = "revoke_without_fence") {
+        if !planted!("revoke_without_fence") {
             fence::heavy();
         }
-        let outcome = if cfg!(planted = "revoke_without_scan") {
+        let outcome = if planted!("revoke_without_scan") {
             Ok(())
         } else {
             wait_until(event, cancel, || !is_held())

@@ -12,6 +12,8 @@ use core::ptr::NonNull;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
 use vmaple_sync::hint::spin_loop;
 use vmaple_sync::mutex::Mutex;
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 use vmaple_sync::wait::{DefaultWait, Wait};
 
 /// Ends the killable waits that were given it: a pending fatal signal, a deadline, a shutdown.
@@ -49,6 +51,8 @@ impl fmt::Display for Cancelled {
 
 impl core::error::Error for Cancelled {}
 
+static IS_CANCELLED: Name = Name::new("is_cancelled");
+
 /// The word that a thread sleeps on.
 struct Sleeper(NonNull<AtomicU32>);
 
@@ -74,7 +78,7 @@ impl<W: Wait> Cancel<W> {
     #[must_use]
     pub fn with_wait() -> Self {
         Self {
-            is_cancelled: AtomicU32::new(0),
+            is_cancelled: named(&IS_CANCELLED, AtomicU32::new(0)),
             sleepers: Mutex::new(List::new()),
         }
     }
@@ -182,7 +186,7 @@ pub(crate) fn raise<W: Wait>(event: &AtomicU32) {
     // Release: pairs with the Acquire in `wait_until`: the change made before is seen by whoever
     // sees the new count. Witness: `checks::no_wake_up_is_lost`.
     event.fetch_add(1, Ordering::Release);
-    if !cfg!(planted = "no_wake_up") {
+    if !planted!("no_wake_up") {
         W::wake_all(event);
     }
 }

@@ -19,6 +19,7 @@ use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::planted;
 use vmaple_sync::wait::{DefaultWait, Wait};
 
 /// What is told where a write section of [`MmapLock`] begins and ends: it moves `mm_lock_seq`,
@@ -319,7 +320,7 @@ impl<'l, T: WriteSection, W: Wait> MmapWrite<'l, T, W> {
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn downgrade(self) -> MmapRead<'l, T, W> {
         let mut this = ManuallyDrop::new(self);
-        if !cfg!(planted = "downgrade_keeps_section") {
+        if !planted!("downgrade_keeps_section") {
             this.end_write();
         }
         this.note.forget();

@@ -28,6 +28,8 @@ use crate::list::{List, Node};
 use core::marker::PhantomData;
 use vmaple_sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use vmaple_sync::mutex::Mutex;
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 use vmaple_sync::wait::Wait;
 
 /// A writer has the lock. Set by the writer or by who grants it, cleared by the writer.
@@ -36,6 +38,13 @@ const WRITER: u32 = 1 << 31;
 const QUEUED: u32 = 1 << 30;
 /// The most readers at once; more wait.
 const MAX_READERS: u32 = QUEUED - 1;
+
+static STATE: Name = Name::with_bits(
+    "mmap_lock",
+    &[(WRITER as u64, "WRITER"), (QUEUED as u64, "QUEUED")],
+);
+static IS_GRANTED: Name = Name::new("is_granted");
+static EVENT: Name = Name::new("wake-ups");
 
 /// How the lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +108,7 @@ impl Wish {
 impl<W: Wait> RawLock<W> {
     pub(crate) fn new() -> Self {
         Self {
-            state: AtomicU32::new(0),
+            state: named(&STATE, AtomicU32::new(0)),
             line: Mutex::new(List::new()),
             wait: PhantomData,
         }
@@ -155,8 +164,8 @@ impl<W: Wait> RawLock<W> {
     fn stand_in_line(&self, wish: Wish, cancel: Option<&Cancel<W>>) -> Result<(), Cancelled> {
         let node = Node::new(Waiting {
             wish,
-            is_granted: AtomicBool::new(false),
-            event: AtomicU32::new(0),
+            is_granted: named(&IS_GRANTED, AtomicBool::new(false)),
+            event: named(&EVENT, AtomicU32::new(0)),
         });
         {
             let mut line = self.line.lock();
@@ -208,7 +217,7 @@ impl<W: Wait> RawLock<W> {
     pub(crate) fn unlock(&self, mode: Mode) {
         // Release, here and below: pairs with the Acquire in `try_lock` and `grant`; who gets the
         // lock next sees what this holder did. Witness: `checks::mmap_lock_excludes`.
-        let order = if cfg!(planted = "unlock_relaxed") {
+        let order = if planted!("unlock_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Release
@@ -265,7 +274,7 @@ impl<W: Wait> RawLock<W> {
                 Some(Wish::Hold(Mode::Write)) if readers(now) == 0 => WRITER,
                 Some(Wish::Hold(Mode::Read)) if readers(now) < MAX_READERS => 1,
                 Some(Wish::Hold(_)) => return,
-                Some(Wish::Pass) if cfg!(planted = "passer_keeps_line") => return,
+                Some(Wish::Pass) if planted!("passer_keeps_line") => return,
                 Some(Wish::Pass) => 0,
             };
             // Relaxed: the line's mutex and the Release below pass the lock on. While QUEUED is
@@ -320,7 +329,7 @@ impl<W: Wait> Place<'_, W> {
         }
         // SAFETY: Pushed before, and only a grant takes it out.
         unsafe { line.unlink(self.node) };
-        if !cfg!(planted = "cancelled_blocks_line") {
+        if !planted!("cancelled_blocks_line") {
             self.lock.grant(&mut line);
         }
         Mine::No

@@ -24,6 +24,7 @@ use core::fmt;
 use maple_tree::{Span, TreeReader};
 use vmaple_sync::hint::spin_loop;
 use vmaple_sync::joint::Joint;
+use vmaple_sync::planted;
 
 /// What a lookup came to. Where no VMA was locked, what the caller holds comes back with the
 /// answer, to go another way with it.
@@ -205,8 +206,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
                 // The walk has seen that nothing is between `from` and where the VMA began then.
                 // If it begins higher now, somebody else may have got what it had.
                 |seen, now| {
-                    now.last >= from
-                        && (now.first <= from.max(seen.first) || cfg!(planted = "false_gap"))
+                    now.last >= from && (now.first <= from.max(seen.first) || planted!("false_gap"))
                 },
             );
             let Found::Locked(vma) = &found else {
@@ -216,7 +216,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
             let has_gap = vma.span().first > from;
             let is_between =
                 || before.is_some_and(|before| self.shared.replacing.is_unchanged(before));
-            if !has_gap || is_between() || cfg!(planted = "false_gap") {
+            if !has_gap || is_between() || planted!("false_gap") {
                 return found;
             }
             drop(found);
@@ -240,7 +240,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
         let mut kept = None;
         loop {
             let (seen, locked) = if let Some((seen, slot)) = kept
-                && cfg!(planted = "retry_without_walk")
+                && planted!("retry_without_walk")
             {
                 (seen, self.try_lock(slot, visit))
             } else {
@@ -252,7 +252,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
                         None => continue,
                     }
                 };
-                if cfg!(planted = "retry_without_walk") {
+                if planted!("retry_without_walk") {
                     kept = Some((seen, self.keep(slot)));
                 }
                 (seen, self.try_lock(slot, visit))

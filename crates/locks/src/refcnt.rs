@@ -17,6 +17,8 @@
 //! writer. The word outlives what it counts: the memory under it is type-stable.
 
 use vmaple_sync::atomic::{AtomicU32, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 
 /// A writer keeps new readers out.
 #[doc(alias = "VM_REFCNT_EXCLUDE_READERS_FLAG")]
@@ -27,6 +29,8 @@ pub(crate) const EXCLUDE_READERS: u32 = 1 << 30;
 #[doc(alias = "VM_REFCNT_LIMIT")]
 #[doc(alias = "VMA_REF_LIMIT")]
 pub(crate) const LIMIT: u32 = EXCLUDE_READERS - 1;
+
+static VM_REFCNT: Name = Name::with_bits("vm_refcnt", &[(EXCLUDE_READERS as u64, "FLAG")]);
 
 /// The word.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ pub(crate) enum Detach {
 impl Refcnt {
     /// In no tree.
     pub(crate) fn detached() -> Self {
-        Self(AtomicU32::new(0))
+        Self(named(&VM_REFCNT, AtomicU32::new(0)))
     }
 
     /// Asks for a reference.
@@ -81,7 +85,7 @@ impl Refcnt {
             if now == 0 {
                 return Get::Detached;
             }
-            if now >= LIMIT + u32::from(cfg!(planted = "limit_ignored")) {
+            if now >= LIMIT + u32::from(planted!("limit_ignored")) {
                 return if now == LIMIT {
                     Get::AtLimit
                 } else {
@@ -91,7 +95,7 @@ impl Refcnt {
             // Acquire: pairs with the Release in `attach` (what the VMA is was written before) and
             // with the one in `admit_readers` (so was the writer's sequence number).
             // Witness: `checks::attach_then_read`, `writer_excludes_readers`.
-            let order = if cfg!(planted = "get_relaxed") {
+            let order = if planted!("get_relaxed") {
                 Ordering::Relaxed
             } else {
                 Ordering::Acquire
@@ -112,7 +116,7 @@ impl Refcnt {
     pub(crate) fn put(&self) -> Put {
         // Release: pairs with the Acquire in `is_alone` and `drop_attachment`: what this reader
         // read, it read before the writer writes. Witness: `checks::writer_excludes_readers`.
-        let order = if cfg!(planted = "put_relaxed") {
+        let order = if planted!("put_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Release
@@ -132,7 +136,7 @@ impl Refcnt {
         debug_assert_eq!(self.0.load(Ordering::Relaxed), 0, "attached twice");
         // Release: pairs with the Acquire in `try_get`.
         // Witness: `checks::attach_then_read`.
-        let order = if cfg!(planted = "attach_relaxed") {
+        let order = if planted!("attach_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Release
@@ -170,7 +174,7 @@ impl Refcnt {
         // Release: pairs with the Acquire in `try_get`: who gets a reference after this sees the
         // sequence number that the writer has stored before.
         // Witness: `checks::writer_excludes_readers`.
-        let order = if cfg!(planted = "admit_relaxed") {
+        let order = if planted!("admit_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Release
@@ -186,7 +190,7 @@ impl Refcnt {
         // reader. There is no witness: a reader that may still be there has read atomics only.
         let left = self.0.fetch_sub(1, Ordering::Acquire) - 1;
         debug_assert_eq!(left & EXCLUDE_READERS, 0, "one writer at a time");
-        if left == 0 || cfg!(planted = "detach_does_not_wait") || !self.exclude_readers() {
+        if left == 0 || planted!("detach_does_not_wait") || !self.exclude_readers() {
             Detach::Done
         } else {
             Detach::WaitForReaders

@@ -6,9 +6,13 @@
 
 use core::cell::Cell;
 use vmaple_sync::atomic::{AtomicU64, Ordering, fence};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 
 /// A number that no VMA lock has when it is made.
 pub(crate) const NEVER_LOCKED: u64 = u64::MAX;
+
+static MM_LOCK_SEQ: Name = Name::new("mm_lock_seq");
 
 /// The word. Written by the writer alone.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ impl Known {
     /// Whether the section of this number is known to be over.
     #[inline]
     pub(crate) fn is_over(&self, number: u64) -> bool {
-        number < self.0.get() || cfg!(planted = "taken_for_over") && self.0.get() > 0
+        number < self.0.get() || planted!("taken_for_over") && self.0.get() > 0
     }
 
     /// The number, read anew.
@@ -48,7 +52,7 @@ fn is_writing(value: u64) -> bool {
 
 impl MmSeq {
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(named(&MM_LOCK_SEQ, AtomicU64::new(0)))
     }
 
     /// Begins a write section, or goes on with the one that is open.
@@ -63,7 +67,7 @@ impl MmSeq {
         // Release: pairs with the Acquire in `read`: a reader that finds this number sees what was
         // stored in every section before, although it missed their ends.
         // Witness: `checks::a_later_section_publishes_too`.
-        let order = if cfg!(planted = "begin_relaxed") {
+        let order = if planted!("begin_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Release
@@ -71,7 +75,7 @@ impl MmSeq {
         self.0.store(next, order);
         // Release: pairs with the fence in `is_unchanged`: a reader that sees any store of this
         // section sees the odd number. Witness: `checks::speculation_sees_no_mix`.
-        if !cfg!(planted = "begin_without_fence") {
+        if !planted!("begin_without_fence") {
             fence(Ordering::Release);
         }
         Section(next)
@@ -86,7 +90,7 @@ impl MmSeq {
         if is_writing(now) {
             // Release: pairs with the Acquire in `read`: who sees the section over sees all that
             // was stored in it. Witness: `checks::the_end_of_a_section_publishes`.
-            let order = if cfg!(planted = "end_relaxed") {
+            let order = if planted!("end_relaxed") {
                 Ordering::Relaxed
             } else {
                 Ordering::Release
@@ -113,7 +117,7 @@ impl MmSeq {
     pub(crate) fn read(&self) -> u64 {
         // Acquire: pairs with the Release in `end`.
         // Witness: `checks::the_end_of_a_section_publishes`.
-        self.0.load(if cfg!(planted = "check_relaxed") {
+        self.0.load(if planted!("check_relaxed") {
             Ordering::Relaxed
         } else {
             Ordering::Acquire

@@ -24,6 +24,10 @@ use core::ptr::NonNull;
 use maple_tree::{AllocError, Entry, Span};
 use vmaple_sync::atomic::{AtomicUsize, Ordering};
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::names::{Name, named};
+
+static OWNER: Name = Name::new("the VMA's tree");
+static CONTENT: Name = Name::new("the VMA");
 
 /// Names a tree: no two that exist at once have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +59,14 @@ impl<V> VmaSlot<V> {
     pub(crate) fn empty() -> Self {
         Self {
             lock: VmaLock::new(),
-            owner: AtomicUsize::new(0),
-            content: UnsafeCell::new(Content {
-                span: Span::new(0, 0),
-                value: MaybeUninit::uninit(),
-            }),
+            owner: named(&OWNER, AtomicUsize::new(0)),
+            content: named(
+                &CONTENT,
+                UnsafeCell::new(Content {
+                    span: Span::new(0, 0),
+                    value: MaybeUninit::uninit(),
+                }),
+            ),
         }
     }
 

@@ -12,6 +12,12 @@
 use alloc::alloc::{Layout, alloc};
 use core::ptr;
 use vmaple_sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
+
+static SPOT: Name = Name::new("spot");
+static RECORDS: Name = Name::new("records");
+static IS_OWNED: Name = Name::new("record is owned");
 
 /// How many locks a thread can hold by spots at once; beyond, it uses the reference count.
 pub(crate) const SPOTS: usize = 7;
@@ -46,14 +52,14 @@ impl SpotTable {
     #[cfg(not(any(loom, shuttle)))]
     pub(crate) const fn new() -> Self {
         Self {
-            records: AtomicPtr::new(ptr::null_mut()),
+            records: named(&RECORDS, AtomicPtr::new(ptr::null_mut())),
         }
     }
 
     #[cfg(any(loom, shuttle))]
     pub(crate) fn new() -> Self {
         Self {
-            records: AtomicPtr::new(ptr::null_mut()),
+            records: named(&RECORDS, AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -81,8 +87,8 @@ impl SpotTable {
             return None;
         }
         let record = Record {
-            spots: core::array::from_fn(|_| Spot::new(0)),
-            is_owned: AtomicBool::new(true),
+            spots: core::array::from_fn(|_| named(&SPOT, Spot::new(0))),
+            is_owned: named(&IS_OWNED, AtomicBool::new(true)),
             next: ptr::null(),
         };
         // SAFETY: Fresh memory of this layout.
@@ -169,7 +175,7 @@ pub(crate) fn set(spot: &Spot, address: usize) {
 pub(crate) fn clear(spot: &Spot) {
     // Release: pairs with the Acquire in `is_held`.
     // Witness: `checks::biased_reader_then_writer`.
-    let order = if cfg!(planted = "clear_relaxed") {
+    let order = if planted!("clear_relaxed") {
         Ordering::Relaxed
     } else {
         Ordering::Release

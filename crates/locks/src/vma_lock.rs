@@ -25,7 +25,12 @@ use crate::refcnt::{Attachment, Detach, Get, Put, Refcnt};
 use crate::scheme::{ReadScheme, Target};
 use crate::sequence::{Known, MmSeq, NEVER_LOCKED, Section};
 use vmaple_sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 use vmaple_sync::wait::Wait;
+
+static VM_LOCK_SEQ: Name = Name::with_bits("vm_lock_seq", &[(NEVER_LOCKED, "never")]);
+static EVENT: Name = Name::new("wake-ups");
 
 /// The words of one lock. They outlive what they protect: their memory is type-stable.
 #[derive(Debug)]
@@ -104,8 +109,8 @@ impl VmaLock {
     pub(crate) fn new() -> Self {
         Self {
             refcnt: Refcnt::detached(),
-            lock_seq: AtomicU64::new(NEVER_LOCKED),
-            event: AtomicU32::new(0),
+            lock_seq: named(&VM_LOCK_SEQ, AtomicU64::new(NEVER_LOCKED)),
+            event: named(&EVENT, AtomicU32::new(0)),
             #[cfg(feature = "std")]
             bias: Bias::new(),
         }
@@ -139,9 +144,9 @@ impl VmaLock {
             return Err(Refusal::WriteLocked);
         }
         self.take_reference()?;
-        let refusal = if !is_ours() && !cfg!(planted = "identity_unchecked") {
+        let refusal = if !is_ours() && !planted!("identity_unchecked") {
             Refusal::Recycled
-        } else if self.is_write_locked_for(seq, visit) && !cfg!(planted = "sequence_unchecked") {
+        } else if self.is_write_locked_for(seq, visit) && !planted!("sequence_unchecked") {
             Refusal::WriteLocked
         } else {
             self.note_read::<S>(visit);
@@ -168,7 +173,7 @@ impl VmaLock {
     /// Notes a read lock by the count, which is held.
     #[inline]
     fn note_read<S: ReadScheme>(&self, visit: Visit<'_>) {
-        if matches!(visit, Visit::Wanted) || cfg!(planted = "passing_reads_bias") {
+        if matches!(visit, Visit::Wanted) || planted!("passing_reads_bias") {
             S::note_read(Target(self));
         }
     }
@@ -221,18 +226,18 @@ impl VmaLock {
             return Ok(());
         }
         let admit = AdmitOnDrop(&self.refcnt);
-        if !cfg!(planted = "writer_does_not_wait") {
+        if !planted!("writer_does_not_wait") {
             let outcome = wait_until(&self.event, cancel, || {
                 self.refcnt.is_alone(Attachment::There)
             });
-            if outcome.is_err() && cfg!(planted = "cancelled_flag_stays") {
+            if outcome.is_err() && planted!("cancelled_flag_stays") {
                 core::mem::forget(admit);
                 return outcome;
             }
             outcome?;
         }
         S::revoke(Target(self), cancel)?;
-        if cfg!(planted = "number_after_admitting") {
+        if planted!("number_after_admitting") {
             drop(admit);
             self.mark_write_locked(section);
         } else {
@@ -272,7 +277,7 @@ impl VmaLock {
     pub(crate) fn attach(&self, section: Section) {
         #[cfg(feature = "std")]
         self.bias.clear();
-        if !cfg!(planted = "attached_unlocked") {
+        if !planted!("attached_unlocked") {
             self.mark_write_locked(section);
         }
         self.refcnt.attach();
@@ -286,7 +291,7 @@ impl VmaLock {
             self.is_write_locked_in(section.0),
             "detached without its write lock"
         );
-        if cfg!(planted = "word_overwritten") {
+        if planted!("word_overwritten") {
             self.refcnt.overwrite();
         } else if self.refcnt.drop_attachment() == Detach::WaitForReaders {
             let admit = AdmitOnDrop(&self.refcnt);

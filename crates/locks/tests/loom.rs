@@ -2,12 +2,13 @@
 //! `RUSTFLAGS="--cfg loom" cargo test --release -p vmaple-locks --test loom`.
 #![cfg(loom)]
 
-use loom::thread;
 use maple_tree::{Fan, Tracked};
 use std::ops::Range;
 use vmaple_locks::{Counted, Environment, Fate, Held, Lookup, Slab, VmaReaders, VmaTree};
 use vmaple_rcu::DefaultBackend;
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::model::{self, Preemptions};
+use vmaple_sync::names::{Name, named};
 use vmaple_sync::wait::Spin;
 
 #[derive(Debug)]
@@ -23,6 +24,8 @@ impl Environment for Loom {
 type Tree = VmaTree<Known, Loom>;
 type Readers = VmaReaders<Known, Loom>;
 
+static VALUE: Name = Name::new("the VMA's value");
+
 /// A value that knows its tree and its range, in memory that loom watches.
 struct Known(UnsafeCell<(char, Range<u64>)>);
 
@@ -35,7 +38,7 @@ unsafe impl Send for Known {}
 
 impl Known {
     fn new(tree: char, range: Range<u64>) -> Self {
-        Self(UnsafeCell::new((tree, range)))
+        Self(named(&VALUE, UnsafeCell::new((tree, range))))
     }
 
     #[expect(unsafe_code, reason = "the cell is what loom checks")]
@@ -78,13 +81,12 @@ fn beside(
     write: impl Fn(&mut Tree, &Slab<Known, Spin>) + Sync + Send + Copy + 'static,
     read: impl Fn(&Readers) + Sync + Send + Copy + 'static,
 ) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(move || {
+    model::check_with(Preemptions::Exactly(2), move || {
         let slab = Slab::new();
         let mut tree = tree_of('a', &slab, ranges);
         let readers = tree.readers();
-        let reader = thread::spawn(move || read(&readers));
+        let reader = model::spawn("reader", move || read(&readers));
+        model::i_am("writer");
         tree.begin_write();
         write(&mut tree, &slab);
         tree.end_write();

@@ -20,6 +20,7 @@ use crate::nodes::{Nodes, Retired};
 use alloc::vec::Vec;
 use core::ptr;
 use vmaple_rcu::{Backend, GracePeriod, strict};
+use vmaple_sync::planted;
 
 /// How many retired things make a batch: a batch costs one grace period. Small where a checker
 /// should see batches close.
@@ -114,7 +115,7 @@ impl Limbo {
     /// Whether nobody can see the waiting batch any more, while `nr_filling` things have come
     /// together behind it.
     fn has_elapsed<B: Backend>(&mut self, nr_filling: usize) -> bool {
-        if B::has_visibly_elapsed(self.period) || cfg!(planted = "early_free") {
+        if B::has_visibly_elapsed(self.period) || planted!("early_free") {
             return true;
         }
         if nr_filling < self.ask_at {
@@ -151,7 +152,7 @@ impl Limbo {
     /// Frees what no reader can see any more; asks the readers, but waits for none.
     #[cold]
     pub(crate) fn try_free<E: Entry, C: Config, B: Backend>(&mut self, nodes: &mut Nodes<E, C>) {
-        if B::has_elapsed(B::start_grace_period()) || cfg!(planted = "stalled_free") {
+        if B::has_elapsed(B::start_grace_period()) || planted!("stalled_free") {
             // SAFETY: All of it was displaced before that grace period.
             unsafe { self.free_all(nodes) };
         } else if B::has_elapsed(self.period) {

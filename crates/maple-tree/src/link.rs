@@ -12,6 +12,8 @@ use crate::node::{Node, Slot, search};
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use vmaple_sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 
 /// Nodes are aligned to 64 bytes: the low 6 bits of the root's word hold the height.
 const HEIGHT_MASK: usize = 63;
@@ -63,9 +65,11 @@ impl<C: Config> Clone for BranchRef<'_, C> {
 
 impl<C: Config> Copy for BranchRef<'_, C> {}
 
+static ROOT: Name = Name::new("root");
+
 impl Root {
     pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+        Self(named(&ROOT, AtomicPtr::new(ptr::null_mut())))
     }
 
     /// The top node, if the tree has entries.
@@ -105,7 +109,7 @@ impl Root {
         debug_assert_eq!(node.addr() & HEIGHT_MASK, 0);
         debug_assert!(height <= MAX_HEIGHT);
         debug_assert_eq!(node.is_null(), height == 0);
-        let order = if cfg!(planted = "root_relaxed") {
+        let order = if planted!("root_relaxed") {
             // Relaxed: the bug.
             Ordering::Relaxed
         } else {

@@ -26,6 +26,7 @@ use core::fmt;
 use core::ptr;
 use vmaple_sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use vmaple_sync::cell::Frozen;
+use vmaple_sync::names::{Name, named};
 use vmaple_sync::slots;
 
 /// One slot: null, an entry, or a child.
@@ -107,15 +108,18 @@ impl GapArray for NoGap {
     }
 }
 
+static GAP: Name = Name::new("gap");
+static SLOT: Name = Name::new("slot");
+
 impl<const N: usize> GapArray for [AtomicU64; N] {
     fn empty() -> Self {
-        core::array::from_fn(|_| AtomicU64::new(0))
+        core::array::from_fn(|_| named(&GAP, AtomicU64::new(0)))
     }
 
     #[inline]
     fn copy(&self) -> Self {
         // Relaxed: read by the writer, who wrote them.
-        core::array::from_fn(|slot| AtomicU64::new(self[slot].load(Ordering::Relaxed)))
+        core::array::from_fn(|slot| named(&GAP, AtomicU64::new(self[slot].load(Ordering::Relaxed))))
     }
 
     fn as_slice(&self) -> &[AtomicU64] {
@@ -133,7 +137,7 @@ impl<const N: usize> Node for Leaf<N> {
     fn empty() -> Self {
         Self {
             pivots: Frozen::new([u64::MAX; N]),
-            slots: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            slots: core::array::from_fn(|_| named(&SLOT, AtomicPtr::new(ptr::null_mut()))),
         }
     }
 
@@ -181,7 +185,7 @@ impl<const N: usize, G: GapArray> Node for Branch<N, G> {
     fn empty() -> Self {
         Self {
             pivots: Frozen::new([u64::MAX; N]),
-            slots: core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut())),
+            slots: core::array::from_fn(|_| named(&SLOT, AtomicPtr::new(ptr::null_mut()))),
             gaps: G::empty(),
         }
     }

@@ -18,6 +18,7 @@
 
 use crate::node::{Slot, SlotSet};
 use vmaple_sync::atomic::{AtomicU64, Ordering};
+use vmaple_sync::planted;
 
 /// The slots that are not null: a guess that saves branches, to be confirmed by a load of the
 /// slot before what it holds is followed.
@@ -95,14 +96,17 @@ fn sixteen(slots: &[Slot; 16]) -> u16 {
 }
 
 /// How hints are looked at.
-const LOOK_AT_HINT: Ordering = if cfg!(planted = "hint_relaxed") {
-    // Relaxed: the bug.
-    Ordering::Relaxed
-} else {
-    // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the write
-    // that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
-    Ordering::Acquire
-};
+#[inline]
+fn hint_order() -> Ordering {
+    if planted!("hint_relaxed") {
+        // Relaxed: the bug.
+        Ordering::Relaxed
+    } else {
+        // Acquire: pairs with the Release in `write::publish`: who sees a lowered hint sees the write
+        // that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
+        Ordering::Acquire
+    }
+}
 
 /// The slots with a hint above `limit`.
 #[inline]
@@ -117,7 +121,7 @@ pub(crate) fn above(hints: &[AtomicU64], limit: u64) -> SlotSet {
 
 fn above_one_by_one(hints: &[AtomicU64], limit: u64) -> SlotSet {
     hints.iter().enumerate().fold(0, |set, (slot, hint)| {
-        set | SlotSet::from(hint.load(LOOK_AT_HINT) > limit) << slot
+        set | SlotSet::from(hint.load(hint_order()) > limit) << slot
     })
 }
 

@@ -19,6 +19,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
+use vmaple_sync::planted;
 
 /// A view of a tree that stays readable for `'g`.
 ///
@@ -182,7 +183,7 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
                 slot = 0;
                 // The leaf at that index may begin before it by now.
                 let next = of_slot.last() + 1;
-                if ends.first() < next && !cfg!(planted = "find_in_old_place") {
+                if ends.first() < next && !planted!("find_in_old_place") {
                     slot = search(leaf.pivots(), next);
                 }
             }

@@ -56,6 +56,7 @@ pub(crate) use edit::LeafAt;
 pub(crate) use fill::Fill;
 pub(crate) use finger::Finger;
 use plan::Plan;
+use vmaple_sync::planted;
 pub(crate) use way::Way;
 
 /// The one writer of a tree, at work.
@@ -104,7 +105,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         Self {
             root,
             nodes,
-            is_alone: cfg!(planted = "edit_beside_readers"),
+            is_alone: planted!("edit_beside_readers"),
             finger: None,
         }
     }

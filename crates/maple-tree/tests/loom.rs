@@ -2,9 +2,9 @@
 //! on the real code. Run with `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
 #![cfg(loom)]
 
-use loom::thread;
 use maple_tree::{Fan, MapleTree, SharedMapleTree, Span, Tracked, TreeWriter};
 use std::sync::Arc;
+use vmaple_sync::model;
 
 type Tree = SharedMapleTree<Arc<Known>, Fan<Tracked, 3, 3>>;
 
@@ -63,17 +63,18 @@ fn beside(
     write: impl Fn(&Tree) + Sync + Send + Copy + 'static,
     read: impl Fn(&Tree) + Sync + Send + Copy + 'static,
 ) {
-    loom::model(move || {
+    model::check(move || {
         let tree = Arc::new(Tree::from(spaced(nr)));
         let writer = {
             let tree = Arc::clone(&tree);
-            thread::spawn(move || {
+            model::spawn("writer", move || {
                 write(&tree);
                 // More writes close the batch and free what can be freed.
                 store(&tree, 900, 901);
                 store(&tree, 900, 901);
             })
         };
+        model::i_am("reader");
         read(&tree);
         writer.join().expect("no anomaly");
         assert_eq!(tree.write().validate(), Ok(()));
@@ -207,10 +208,10 @@ fn root_replacement() {
 
 #[test]
 fn the_last_handle_frees() {
-    loom::model(|| {
+    model::check(|| {
         let writer: TreeWriter<_, _> = TreeWriter::from(spaced(1));
         let reader = writer.new_reader();
-        let other = thread::spawn(move || {
+        let other = model::spawn("other", move || {
             let section = reader.enter();
             let (span, entry) = reader.read(&section).load(2).expect("there");
             entry.check(span);

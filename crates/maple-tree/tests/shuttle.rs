@@ -9,12 +9,12 @@ mod recorder;
 
 use maple_tree::{Config, Fan, SharedMapleTree, Span, Tracked, TracksGaps};
 use recorder::{Scale, Tree};
-use shuttle::thread;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use vmaple_model::history::{Clock, History};
 use vmaple_model::random::SplitMix64;
 use vmaple_sync::atomic::{AtomicBool, AtomicU64};
+use vmaple_sync::model;
 
 /// Three levels at fan-out 3.
 const SCALE: Scale = Scale {
@@ -23,15 +23,8 @@ const SCALE: Scale = Scale {
     nr_reads: 12,
 };
 
-/// Runs `test` under a number of schedules chosen at random, and as many that change threads
-/// rarely, at the places where it hurts.
 fn explore(test: impl Fn() + Send + Sync + Copy + 'static) -> usize {
-    let wanted = std::env::var("NR_SCHEDULES").ok();
-    let wanted = wanted.map(|nr| nr.parse().expect("NR_SCHEDULES is a number"));
-    let nr = wanted.unwrap_or(500);
-    shuttle::check_random(test, nr);
-    shuttle::check_pct(test, nr, 3);
-    2 * nr
+    model::explore(model::nr_schedules(500), test)
 }
 
 /// A seed that the schedule draws, so that a failing one is replayed with it.
@@ -48,7 +41,9 @@ fn recorded_run<C: TracksGaps>() {
     let readers = [0; 2].map(|_| {
         let (tree, clock, is_over) = (tree.clone(), clock.clone(), is_over.clone());
         let seed = draw_seed();
-        thread::spawn(move || recorder::read(&tree, (&clock, &is_over), (SCALE, seed)))
+        model::spawn("reader", move || {
+            recorder::read(&tree, (&clock, &is_over), (SCALE, seed))
+        })
     });
     let seed = draw_seed();
     let changes = recorder::write(&tree, &clock, before.clone(), (SCALE, seed));
@@ -169,12 +164,12 @@ fn retire_and_reclaim<C: Config>() {
     }
     let readers = [0; 2].map(|_| {
         let (tree, seed) = (tree.clone(), draw_seed());
-        thread::spawn(move || read_long(&tree, seed))
+        model::spawn("reader", move || read_long(&tree, seed))
     });
     // Two writers, who take turns by the lock.
     let writers = [0; 2].map(|_| {
         let (tree, nr_alive, seed) = (tree.clone(), nr_alive.clone(), draw_seed());
-        thread::spawn(move || write_cells(&tree, &nr_alive, seed))
+        model::spawn("writer", move || write_cells(&tree, &nr_alive, seed))
     });
     for thread in readers.into_iter().chain(writers) {
         thread.join().expect("no anomaly");

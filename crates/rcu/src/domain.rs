@@ -36,6 +36,8 @@ use crate::fence;
 use alloc::boxed::Box;
 use core::ptr;
 use vmaple_sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use vmaple_sync::names::{Name, named};
+use vmaple_sync::planted;
 
 /// By how much the epoch grows: marks have its parity for themselves.
 const STEP: u64 = 2;
@@ -77,15 +79,21 @@ impl Default for Domain {
     }
 }
 
+static EPOCH: Name = Name::new("epoch");
+static ELAPSED: Name = Name::new("elapsed");
+static RECORDS: Name = Name::new("records");
+static MARK: Name = Name::with_bits("reader's mark", &[(INSIDE, "INSIDE")]);
+static IS_OWNED: Name = Name::new("record is owned");
+
 impl Domain {
     /// A domain without readers.
     #[cfg(not(any(loom, shuttle)))]
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            epoch: AtomicU64::new(STEP),
-            elapsed: AtomicU64::new(STEP),
-            records: AtomicPtr::new(ptr::null_mut()),
+            epoch: named(&EPOCH, AtomicU64::new(STEP)),
+            elapsed: named(&ELAPSED, AtomicU64::new(STEP)),
+            records: named(&RECORDS, AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -94,9 +102,9 @@ impl Domain {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            epoch: AtomicU64::new(STEP),
-            elapsed: AtomicU64::new(STEP),
-            records: AtomicPtr::new(ptr::null_mut()),
+            epoch: named(&EPOCH, AtomicU64::new(STEP)),
+            elapsed: named(&ELAPSED, AtomicU64::new(STEP)),
+            records: named(&RECORDS, AtomicPtr::new(ptr::null_mut())),
         }
     }
 
@@ -125,8 +133,8 @@ impl Domain {
 
     fn add_record(&self) -> &'static Record {
         let record = Box::leak(Box::new(Record {
-            mark: AtomicU64::new(0),
-            is_owned: AtomicBool::new(true),
+            mark: named(&MARK, AtomicU64::new(0)),
+            is_owned: named(&IS_OWNED, AtomicBool::new(true)),
             next: ptr::null(),
         }));
         // Relaxed: only a first guess for the exchange below.
@@ -249,7 +257,7 @@ impl Domain {
             // Witness: `tests/loom.rs::a_reader_that_comes_again_has_visibly_left`.
             let mark = record.mark.load(Ordering::Acquire);
             let is_mine = own.is_some_and(|own| ptr::eq(own, record));
-            let is_left = mark & INSIDE == 0 && (is_mine || cfg!(planted = "outside_unfenced"));
+            let is_left = mark & INSIDE == 0 && (is_mine || planted!("outside_unfenced"));
             mark < period.0 && !is_left
         });
         !is_unknown && self.note_elapsed(period)

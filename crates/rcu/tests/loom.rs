@@ -7,10 +7,10 @@
 )]
 
 use loom::sync::Arc;
-use loom::thread;
 use vmaple_rcu::{Domain, GracePeriod};
 use vmaple_sync::atomic::{AtomicPtr, Ordering};
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::model::{self, Preemptions};
 
 /// An object whose free is a write that loom sees.
 struct Object(UnsafeCell<u64>);
@@ -82,11 +82,11 @@ impl Shared {
 
 #[test]
 fn a_reader_keeps_what_it_sees() {
-    loom::model(|| {
+    model::check(|| {
         let shared = Shared::new();
         let reader = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let record = shared.domain.register();
                 shared.domain.enter(record);
                 let object = shared.current();
@@ -104,13 +104,11 @@ fn a_reader_keeps_what_it_sees() {
 
 #[test]
 fn sections_in_a_row() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model::check_with(Preemptions::Exactly(3), || {
         let shared = Shared::new();
         let reader = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let record = shared.domain.register();
                 for _ in 0..2 {
                     shared.domain.enter(record);
@@ -128,15 +126,13 @@ fn sections_in_a_row() {
 
 #[test]
 fn a_record_taken_over_is_scanned() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model::check_with(Preemptions::Exactly(3), || {
         let shared = Shared::new();
         // A free record is there before both threads start.
         shared.domain.unregister(shared.domain.register());
         let reader = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let record = shared.domain.register();
                 shared.domain.enter(record);
                 assert_ne!(shared.current().read(), 0, "freed while in sight");
@@ -151,13 +147,11 @@ fn a_record_taken_over_is_scanned() {
 
 #[test]
 fn a_reader_that_comes_again_has_visibly_left() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model::check_with(Preemptions::Exactly(3), || {
         let shared = Shared::new();
         let reader = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let record = shared.domain.register();
                 for _ in 0..2 {
                     shared.domain.enter_unfenced(record);
@@ -175,11 +169,11 @@ fn a_reader_that_comes_again_has_visibly_left() {
 
 #[test]
 fn a_reader_that_ended_has_visibly_left() {
-    loom::model(|| {
+    model::check(|| {
         let shared = Shared::new();
         let reader = {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let record = shared.domain.register();
                 shared.domain.enter_unfenced(record);
                 assert_ne!(shared.current().read(), 0, "freed while in sight");
@@ -195,7 +189,7 @@ fn a_reader_that_ended_has_visibly_left() {
 
 #[test]
 fn a_reader_that_only_left_is_asked() {
-    loom::model(|| {
+    model::check(|| {
         let domain = Domain::new();
         let record = domain.register();
         let first = domain.start_grace_period();

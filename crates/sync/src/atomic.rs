@@ -9,19 +9,17 @@ pub use core::sync::atomic::{
     fence,
 };
 
-#[cfg(loom)]
-pub use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+#[cfg(any(loom, shuttle))]
+pub use crate::watched::{
+    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence,
 };
-
-#[cfg(shuttle)]
-pub use shuttle::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+#[cfg(any(loom, shuttle))]
+pub use core::sync::atomic::Ordering;
 
 /// A fence that binds only the compiler; a checker, which has no other thread's barrier to pair
 /// it with, takes it as a full one.
 #[cfg(any(loom, shuttle))]
+#[track_caller]
 pub fn compiler_fence(order: Ordering) {
     fence(order);
 }

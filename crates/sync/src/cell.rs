@@ -1,63 +1,115 @@
 //! A cell whose accesses go through closures, so that a model checker sees each of them.
 
-/// `core::cell::UnsafeCell` with the access style of loom.
-///
-/// # Examples
-///
-/// ```
-/// use vmaple_sync::cell::UnsafeCell;
-///
-/// let cell = UnsafeCell::new(1);
-/// cell.with_mut(|value| assert!(!value.is_null()));
-/// assert_eq!(cell.into_inner(), 1);
-/// ```
-#[derive(Debug)]
-#[repr(transparent)]
-pub struct UnsafeCell<T>(Inner<T>);
+#[cfg(not(any(loom, shuttle)))]
+pub use plain::UnsafeCell;
+#[cfg(any(loom, shuttle))]
+pub use watched::UnsafeCell;
 
-#[cfg(not(loom))]
-type Inner<T> = core::cell::UnsafeCell<T>;
-#[cfg(loom)]
-type Inner<T> = loom::cell::UnsafeCell<T>;
+#[cfg(not(any(loom, shuttle)))]
+mod plain {
+    //! As core's, without a cost.
 
-#[cfg_attr(
-    not(loom),
-    expect(clippy::inline_always, reason = "on every hot path of the tree")
-)]
-impl<T> UnsafeCell<T> {
-    /// Wraps a value.
-    #[cfg(not(loom))]
-    pub const fn new(value: T) -> Self {
-        Self(Inner::new(value))
+    /// `core::cell::UnsafeCell` with the access style of loom.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use vmaple_sync::cell::UnsafeCell;
+    ///
+    /// let cell = UnsafeCell::new(1);
+    /// cell.with_mut(|value| assert!(!value.is_null()));
+    /// assert_eq!(cell.into_inner(), 1);
+    /// ```
+    #[derive(Debug)]
+    #[repr(transparent)]
+    pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
+
+    #[expect(clippy::inline_always, reason = "on every hot path of the tree")]
+    impl<T> UnsafeCell<T> {
+        /// Wraps a value.
+        pub const fn new(value: T) -> Self {
+            Self(core::cell::UnsafeCell::new(value))
+        }
+
+        /// Calls `access` with a pointer for reading. The caller answers for what it does with it.
+        #[inline(always)]
+        pub fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
+            access(self.0.get())
+        }
+
+        /// Calls `access` with a pointer for writing. The caller answers for what it does with it.
+        #[inline(always)]
+        pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+            access(self.0.get())
+        }
+
+        /// Takes the value out.
+        pub fn into_inner(self) -> T {
+            self.0.into_inner()
+        }
     }
+}
 
-    /// Wraps a value.
+#[cfg(any(loom, shuttle))]
+mod watched {
+    //! As the checker's, each access noted before it is made: the checker may find it wrong.
+
+    use crate::names::{Name, Nameable};
+    use crate::steps::Word;
+
     #[cfg(loom)]
-    pub fn new(value: T) -> Self {
-        Self(Inner::new(value))
+    type Inner<T> = loom::cell::UnsafeCell<T>;
+    #[cfg(shuttle)]
+    type Inner<T> = core::cell::UnsafeCell<T>;
+
+    /// `core::cell::UnsafeCell` with the access style of loom.
+    #[derive(Debug)]
+    pub struct UnsafeCell<T> {
+        inner: Inner<T>,
+        word: Word,
     }
 
-    /// Calls `access` with a pointer for reading. The caller answers for what it does with it.
-    #[cfg_attr(not(loom), inline(always))]
-    pub fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
-        #[cfg(not(loom))]
-        return access(self.0.get());
-        #[cfg(loom)]
-        return self.0.with(access);
+    impl<T> Nameable for UnsafeCell<T> {
+        fn with_name(mut self, name: &'static Name) -> Self {
+            self.word.name = Some(name);
+            self
+        }
     }
 
-    /// Calls `access` with a pointer for writing. The caller answers for what it does with it.
-    #[cfg_attr(not(loom), inline(always))]
-    pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
-        #[cfg(not(loom))]
-        return access(self.0.get());
-        #[cfg(loom)]
-        return self.0.with_mut(access);
-    }
+    impl<T> UnsafeCell<T> {
+        /// Wraps a value.
+        #[track_caller]
+        pub fn new(value: T) -> Self {
+            Self {
+                inner: Inner::new(value),
+                word: Word::new(),
+            }
+        }
 
-    /// Takes the value out.
-    pub fn into_inner(self) -> T {
-        self.0.into_inner()
+        /// Calls `access` with a pointer for reading. The caller answers for what it does with it.
+        #[track_caller]
+        pub fn with<R>(&self, access: impl FnOnce(*const T) -> R) -> R {
+            self.word.note_read();
+            #[cfg(loom)]
+            return self.inner.with(access);
+            #[cfg(shuttle)]
+            return access(self.inner.get());
+        }
+
+        /// Calls `access` with a pointer for writing. The caller answers for what it does with it.
+        #[track_caller]
+        pub fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+            self.word.note_write();
+            #[cfg(loom)]
+            return self.inner.with_mut(access);
+            #[cfg(shuttle)]
+            return access(self.inner.get());
+        }
+
+        /// Takes the value out.
+        pub fn into_inner(self) -> T {
+            self.inner.into_inner()
+        }
     }
 }
 

@@ -9,11 +9,15 @@
 #![expect(unsafe_code, reason = "counts the owners of a piece of memory")]
 
 use crate::atomic::{AtomicUsize, Ordering, fence};
+use crate::names::{Name, named};
+use crate::planted;
 use alloc::alloc::{Layout, alloc, dealloc};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
+
+static NR_OWNERS: Name = Name::new("owners");
 
 struct Counted<T> {
     nr_owners: AtomicUsize,
@@ -53,7 +57,7 @@ impl<T> Joint<T> {
         let Some(counted) = NonNull::new(memory.cast::<Counted<T>>()) else {
             return Err(value);
         };
-        let nr_owners = AtomicUsize::new(1);
+        let nr_owners = named(&NR_OWNERS, AtomicUsize::new(1));
         // SAFETY: Fresh memory of that layout.
         unsafe { counted.write(Counted { nr_owners, value }) };
         // INVARIANT: The count of 1 is this handle.
@@ -117,7 +121,7 @@ impl<T> Deref for Joint<T> {
 
 impl<T> Drop for Joint<T> {
     fn drop(&mut self) {
-        let order = if cfg!(planted = "last_handle_relaxed") {
+        let order = if planted!("last_handle_relaxed") {
             // Relaxed: the bug.
             Ordering::Relaxed
         } else {

@@ -13,19 +13,32 @@
 //! | [`wait`] | sleeping on a word: the [`wait::Wait`] trait and its two environments |
 //! | [`slots`] | moves within a slice of pointers that the caller owns alone |
 //! | [`mutex`] | a small mutex over [`wait::Wait`] |
+//! | [`names`] | what words are called where a checker tells of them |
+//! | [`plants`] | bugs that a build can be asked to have |
+//! | `model` | under a checker: runs a test, and shows the steps of an execution that fails |
 //!
 //! **Architecture Invariant:** a normal build depends on nothing, and on `std` only for waiting.
 #![no_std]
 
 extern crate alloc;
 
-#[cfg(any(feature = "std", loom, shuttle))]
+#[cfg(any(feature = "std", loom, shuttle, plantable))]
 extern crate std;
 
 pub mod atomic;
 pub mod cell;
+#[cfg(any(loom, shuttle))]
+mod columns;
 pub mod hint;
 pub mod joint;
+#[cfg(any(loom, shuttle))]
+pub mod model;
 pub mod mutex;
+pub mod names;
+pub mod plants;
 pub mod slots;
+#[cfg(any(loom, shuttle))]
+mod steps;
 pub mod wait;
+#[cfg(any(loom, shuttle))]
+mod watched;

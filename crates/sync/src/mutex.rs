@@ -11,6 +11,7 @@
 
 use crate::atomic::{AtomicU32, Ordering};
 use crate::cell::UnsafeCell;
+use crate::names::{Name, named};
 use crate::wait::{DefaultWait, Wait};
 use core::fmt;
 use core::marker::PhantomData;
@@ -22,6 +23,9 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 /// Held, and somebody may sleep. Set by whoever goes to sleep, cleared by the unlocker.
 const CONTENDED: u32 = 2;
+
+static STATE: Name = Name::with_bits("mutex", &[(2, "CONTENDED"), (1, "HELD")]);
+static VALUE: Name = Name::new("what the mutex protects");
 
 /// A mutual-exclusion lock around a value; unfair, not poisoned by panics.
 ///
@@ -50,8 +54,8 @@ impl<T, W: Wait> Mutex<T, W> {
     #[cfg(not(any(loom, shuttle)))]
     pub const fn new(value: T) -> Self {
         Self {
-            state: AtomicU32::new(FREE),
-            value: UnsafeCell::new(value),
+            state: named(&STATE, AtomicU32::new(FREE)),
+            value: named(&VALUE, UnsafeCell::new(value)),
             wait: PhantomData,
         }
     }
@@ -60,8 +64,8 @@ impl<T, W: Wait> Mutex<T, W> {
     #[cfg(any(loom, shuttle))]
     pub fn new(value: T) -> Self {
         Self {
-            state: AtomicU32::new(FREE),
-            value: UnsafeCell::new(value),
+            state: named(&STATE, AtomicU32::new(FREE)),
+            value: named(&VALUE, UnsafeCell::new(value)),
             wait: PhantomData,
         }
     }

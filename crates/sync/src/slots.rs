@@ -9,7 +9,10 @@
 )]
 
 use crate::atomic::AtomicPtr;
+use crate::names::{Name, named};
 use core::ops::Range;
+
+static SLOT: Name = Name::new("slot");
 
 /// Copies the pointers in `from` to the slots that begin at `to`; the two may overlap.
 ///
@@ -54,7 +57,7 @@ pub fn copy_within<T>(slots: &mut [AtomicPtr<T>], from: Range<usize>, to: usize)
 pub fn copy_of<T, const N: usize>(slots: &[AtomicPtr<T>; N]) -> [AtomicPtr<T>; N] {
     use crate::atomic::Ordering;
     // Relaxed: read by the one who wrote them, or after whoever wrote them.
-    core::array::from_fn(|slot| AtomicPtr::new(slots[slot].load(Ordering::Relaxed)))
+    core::array::from_fn(|slot| named(&SLOT, AtomicPtr::new(slots[slot].load(Ordering::Relaxed))))
 }
 
 /// Empties the slots in `range`.
@@ -65,7 +68,7 @@ pub fn copy_of<T, const N: usize>(slots: &[AtomicPtr<T>; N]) -> [AtomicPtr<T>; N
 #[inline]
 pub fn clear<T>(slots: &mut [AtomicPtr<T>], range: Range<usize>) {
     for slot in &mut slots[range] {
-        *slot = AtomicPtr::new(core::ptr::null_mut());
+        *slot = named(&SLOT, AtomicPtr::new(core::ptr::null_mut()));
     }
 }
 

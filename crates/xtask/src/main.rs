@@ -1,9 +1,12 @@
-//! `cargo xtask check`: the house rules of this workspace, as code.
+//! `cargo xtask check`: the house rules of this workspace, as code. `cargo xtask races`: the races
+//! that its tests find, shown step by step.
 //!
 //! A written rule that nothing checks stops being true. So each rule of CONTRIBUTING.md that a
 //! program can judge is a file in `rules/`, with tests that see it fail.
 
 mod metadata;
+mod plants;
+mod races;
 mod rules;
 mod source;
 mod violation;
@@ -16,6 +19,7 @@ use workspace::Workspace;
 
 const USAGE: &str = "\
 usage: cargo xtask check [RULE…]
+       cargo xtask races [OPTION…] [NAME…]
 
 Checks the house rules (all of them, or those named), prints one line per violation:
     FILE:LINE: RULE: WHAT TO DO
@@ -26,8 +30,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     match args.next().as_deref() {
         Some("check") => check(&args.collect::<Vec<_>>()),
+        Some("races") => races::run(args),
         Some("help" | "--help" | "-h") => {
-            print!("{USAGE}\nRules:\n");
+            print!("{USAGE}\n{}\nRules:\n", races::USAGE);
             for rule in rules::ALL {
                 println!("    {:<12} {}", rule.name, rule.gist);
             }

@@ -3,8 +3,8 @@
 use super::{Model, Parked};
 use crate::scheme::Biased;
 use crate::vma_lock::{Hold, Visit};
-use loom::thread;
 use std::sync::Arc;
+use vmaple_sync::model::{self, Preemptions};
 use vmaple_sync::wait::{Spin, Wait};
 
 fn read<W: Wait>(model: &Model) -> Option<u32> {
@@ -17,6 +17,7 @@ fn read<W: Wait>(model: &Model) -> Option<u32> {
 }
 
 fn write<W: Wait>(model: &Model, value: u32) {
+    model::i_am("writer");
     let section = model.seq.begin();
     let locked = model.lock.start_write::<Biased, W>(section, None);
     assert!(locked.is_ok(), "nobody cancels");
@@ -37,7 +38,7 @@ fn biased() -> Arc<Model> {
 
 #[test]
 fn the_second_read_leaves_a_mark() {
-    loom::model(|| {
+    model::check(|| {
         let model = biased();
         let hold = model
             .lock
@@ -52,13 +53,11 @@ fn the_second_read_leaves_a_mark() {
 /// Three preemptions: in after the mark, past the writer's fence, and out before the wake-up.
 #[test]
 fn biased_reader_then_writer() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(|| {
+    model::check_with(Preemptions::Exactly(3), || {
         let model = biased();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
         write::<Spin>(&model, 2);
         let seen = reader.join().expect("no anomaly");
@@ -68,11 +67,11 @@ fn biased_reader_then_writer() {
 
 #[test]
 fn bias_passes_on_what_was_written() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let readers = [(); 2].map(|()| {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         });
         write::<Spin>(&model, 2);
         for reader in readers {
@@ -84,11 +83,11 @@ fn bias_passes_on_what_was_written() {
 /// A spot that holds another lock by now: its first section is over for the writer.
 #[test]
 fn a_spot_used_again() {
-    loom::model(|| {
+    model::check(|| {
         let (model, next) = (biased(), biased());
         let reader = {
             let (model, next) = (Arc::clone(&model), Arc::clone(&next));
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 read::<Spin>(&model);
                 let hold = next
                     .lock
@@ -104,11 +103,11 @@ fn a_spot_used_again() {
 
 #[test]
 fn no_wake_up_is_lost() {
-    loom::model(|| {
+    model::check(|| {
         let model = biased();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Parked>(&model))
+            model::spawn("reader", move || read::<Parked>(&model))
         };
         write::<Parked>(&model, 2);
         reader.join().expect("no anomaly");

@@ -3,8 +3,8 @@
 use super::{Data, Parked};
 use crate::cancel::Cancel;
 use crate::raw_lock::{Mode, RawLock};
-use loom::thread;
 use std::sync::Arc;
+use vmaple_sync::model::{self, Preemptions};
 use vmaple_sync::wait::{Spin, Wait};
 
 struct Model<W: Wait> {
@@ -37,11 +37,11 @@ impl<W: Wait> Model<W> {
 /// Two threads that only try: the fast ways in and out.
 #[test]
 fn mmap_lock_excludes() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::<Spin>::new();
         let other = {
             let model = Arc::clone(&model);
-            thread::spawn(move || {
+            model::spawn("other", move || {
                 if model.lock.try_lock(Mode::Write) {
                     model.data.set(2);
                     model.lock.unlock(Mode::Write);
@@ -64,11 +64,11 @@ fn mmap_lock_excludes() {
 /// A reader and a writer that wait for each other: the line, and who is granted what.
 #[test]
 fn mmap_lock_hands_over() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::<Parked>::new();
         let writer = {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.write(2))
+            model::spawn("writer", move || model.write(2))
         };
         assert!(model.read() <= 2);
         writer.join().expect("no anomaly");
@@ -80,13 +80,11 @@ fn mmap_lock_hands_over() {
 /// Two writers and a reader.
 #[test]
 fn three_in_line() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    model::check_with(Preemptions::Exactly(2), || {
         let model = Model::<Spin>::new();
         let writers = [2, 3].map(|value| {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.write(value))
+            model::spawn("writer", move || model.write(value))
         });
         assert!(model.read() <= 3);
         for writer in writers {
@@ -100,14 +98,12 @@ fn three_in_line() {
 /// and goes meanwhile.
 #[test]
 fn passing_a_writer_stops_nobody() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    model::check_with(Preemptions::Exactly(2), || {
         let model = Model::<Parked>::new();
         assert!(model.lock.try_lock(Mode::Write));
         let passer = {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.lock.pass_writer(None))
+            model::spawn("passer", move || model.lock.pass_writer(None))
         };
         model.data.set(2);
         model.lock.unlock(Mode::Write);
@@ -121,12 +117,12 @@ fn passing_a_writer_stops_nobody() {
 
 #[test]
 fn downgrade_publishes() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::<Spin>::new();
         assert!(model.lock.try_lock(Mode::Write));
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.read())
+            model::spawn("reader", move || model.read())
         };
         model.data.set(2);
         model.lock.downgrade();
@@ -141,19 +137,19 @@ fn downgrade_publishes() {
 /// A writer that gives up lets the reader behind it pass, who need not wait for the one before.
 #[test]
 fn a_cancelled_writer_leaves_the_line() {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
-    builder.check(|| {
+    model::check_with(Preemptions::Exactly(2), || {
         let model = Model::<Parked>::new();
         let cancel: Arc<Cancel<Parked>> = Arc::new(Cancel::with_wait());
         assert!(model.lock.try_lock(Mode::Read));
         let writer = {
             let (model, cancel) = (Arc::clone(&model), Arc::clone(&cancel));
-            thread::spawn(move || model.lock.lock(Mode::Write, Some(&cancel)))
+            model::spawn("writer", move || {
+                model.lock.lock(Mode::Write, Some(&cancel))
+            })
         };
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || model.read())
+            model::spawn("reader", move || model.read())
         };
         cancel.cancel();
         assert_eq!(reader.join().expect("no anomaly"), 1);

@@ -11,6 +11,7 @@ use loom::sync::{Condvar, Mutex};
 use std::sync::Arc;
 use vmaple_sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use vmaple_sync::cell::UnsafeCell;
+use vmaple_sync::names::{Name, named};
 use vmaple_sync::wait::Wait;
 
 /// Sleeps for real, so that a wake-up that is lost is a deadlock, which loom reports.
@@ -39,6 +40,9 @@ impl Wait for Parked {
     }
 }
 
+static VMA: Name = Name::new("the VMA");
+static OWNER: Name = Name::new("the VMA's tree");
+
 /// What a lock protects; loom reports every read that is not ordered with every write.
 struct Data(UnsafeCell<u32>);
 
@@ -51,7 +55,7 @@ unsafe impl Send for Data {}
 
 impl Data {
     fn new(value: u32) -> Self {
-        Self(UnsafeCell::new(value))
+        Self(named(&VMA, UnsafeCell::new(value)))
     }
 
     #[expect(unsafe_code, reason = "the cell is what loom checks")]
@@ -89,7 +93,7 @@ impl Model {
         Self {
             seq: MmSeq::new(),
             lock: VmaLock::new(),
-            owner: AtomicUsize::new(0),
+            owner: named(&OWNER, AtomicUsize::new(0)),
             data: Data::new(1),
         }
     }

@@ -5,9 +5,10 @@ use crate::cancel::Cancel;
 use crate::scheme::Counted;
 use crate::sequence::{Known, MmSeq};
 use crate::vma_lock::Visit;
-use loom::thread;
 use std::sync::Arc;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
+use vmaple_sync::model;
+use vmaple_sync::names::{Name, named};
 use vmaple_sync::wait::{Spin, Wait};
 
 /// Reads once, if that needs no waiting; says what was read.
@@ -22,6 +23,7 @@ fn read<W: Wait>(model: &Model) -> Option<u32> {
 
 /// Writes in a section of its own.
 fn write<W: Wait>(model: &Model, value: u32) {
+    model::i_am("writer");
     let section = model.seq.begin();
     let locked = model.lock.start_write::<Counted, W>(section, None);
     assert!(locked.is_ok(), "nobody cancels");
@@ -31,12 +33,13 @@ fn write<W: Wait>(model: &Model, value: u32) {
 
 #[test]
 fn attach_then_read() {
-    loom::model(|| {
+    model::check(|| {
         let model = Arc::new(Model::detached());
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
+        model::i_am("writer");
         // The section is open already: its begin must not be what publishes the VMA.
         let section = model.seq.begin();
         model.data.set(2);
@@ -51,12 +54,13 @@ fn attach_then_read() {
 /// A VMA is attached as write-locked: until its section ends nobody reads it.
 #[test]
 fn a_new_vma_is_write_locked() {
-    loom::model(|| {
+    model::check(|| {
         let model = Arc::new(Model::detached());
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
+        model::i_am("writer");
         model.owner.store(1, Ordering::Relaxed);
         model.lock.attach(model.seq.begin());
         model.data.set(2);
@@ -95,11 +99,11 @@ fn what_is_known_to_be_over_is_seen() {
 
 #[test]
 fn writer_excludes_readers() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 read::<Spin>(&model);
                 read::<Spin>(&model)
             })
@@ -114,11 +118,11 @@ fn writer_excludes_readers() {
 
 #[test]
 fn the_end_of_a_section_publishes() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
         write::<Spin>(&model, 2);
         reader.join().expect("no anomaly");
@@ -129,11 +133,11 @@ fn the_end_of_a_section_publishes() {
 /// must come with what was written in it. (A relaxed store of it did not, which loom found.)
 #[test]
 fn a_later_section_publishes_too() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
         write::<Spin>(&model, 2);
         write::<Spin>(&model, 3);
@@ -148,11 +152,11 @@ fn a_later_section_publishes_too() {
 
 #[test]
 fn no_wake_up_is_lost() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let readers = [(); 2].map(|()| {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Parked>(&model))
+            model::spawn("reader", move || read::<Parked>(&model))
         });
         write::<Parked>(&model, 2);
         for reader in readers {
@@ -165,12 +169,13 @@ fn no_wake_up_is_lost() {
 /// before the object is anybody else's.
 #[test]
 fn detach_waits_for_transient_readers() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
+        model::i_am("writer");
         let section = model.seq.begin();
         let locked = model.lock.start_write::<Counted, Spin>(section, None);
         assert!(locked.is_ok(), "nobody cancels");
@@ -187,18 +192,20 @@ fn detach_waits_for_transient_readers() {
 /// reader of the first comes with an old pointer.
 #[test]
 fn an_object_used_again_elsewhere() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let other = MmSeq::new();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || read::<Spin>(&model))
+            model::spawn("reader", move || read::<Spin>(&model))
         };
+        model::i_am("writer");
         let section = model.seq.begin();
         let locked = model.lock.start_write::<Counted, Spin>(section, None);
         assert!(locked.is_ok(), "nobody cancels");
         model.lock.detach::<Spin>(section);
         model.seq.end();
+        model::say("the object is given to another address space");
         model.owner.store(2, Ordering::Relaxed);
         model.lock.attach(other.begin());
         model.data.set(2);
@@ -212,7 +219,7 @@ fn an_object_used_again_elsewhere() {
 /// Bug 50.
 #[test]
 fn a_cancelled_writer_leaves_no_flag() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let cancel: Arc<Cancel<Parked>> = Arc::new(Cancel::with_wait());
         let hold = model
@@ -221,7 +228,7 @@ fn a_cancelled_writer_leaves_no_flag() {
         let hold = hold.expect("nobody writes");
         let writer = {
             let (model, cancel) = (Arc::clone(&model), Arc::clone(&cancel));
-            thread::spawn(move || {
+            model::spawn("writer", move || {
                 let section = model.seq.begin();
                 let locked = model
                     .lock
@@ -230,6 +237,7 @@ fn a_cancelled_writer_leaves_no_flag() {
                 locked
             })
         };
+        model::i_am("reader");
         cancel.cancel();
         // Not given back before the writer is: only the cancel can have ended its wait.
         assert!(writer.join().expect("no anomaly").is_err());
@@ -239,21 +247,24 @@ fn a_cancelled_writer_leaves_no_flag() {
     });
 }
 
+static HALF: Name = Name::new("half");
+
 /// What is read without any lock is true if no section was open meanwhile, in plain words of the
 /// weakest order too.
 #[test]
 fn speculation_sees_no_mix() {
-    loom::model(|| {
+    model::check(|| {
         let seq = Arc::new(MmSeq::new());
-        let pair = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+        let pair = Arc::new([(); 2].map(|()| named(&HALF, AtomicU32::new(0))));
         let reader = {
             let (seq, pair) = (Arc::clone(&seq), Arc::clone(&pair));
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let snapshot = seq.snapshot()?;
                 let seen = [0, 1].map(|i: usize| pair[i].load(Ordering::Relaxed));
                 seq.is_unchanged(snapshot).then_some(seen)
             })
         };
+        model::i_am("writer");
         seq.begin();
         for word in &*pair {
             word.store(1, Ordering::Relaxed);

@@ -13,7 +13,7 @@ use crate::slot::Handle;
 use core::ops::Range;
 
 /// How many free slots a tree keeps at hand.
-const STORE: usize = 16;
+const STORE: usize = if cfg!(any(loom, shuttle)) { 1 } else { 16 };
 
 impl<V, E: Environment> VmaTree<V, E> {
     /// Makes sure that the next `nr` changes within `range` cannot fail for want of memory, so

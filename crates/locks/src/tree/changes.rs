@@ -25,6 +25,7 @@ use core::ops::Range;
 use core::ptr;
 use maple_tree::{AllocError, Span, WriteError};
 use vmaple_sync::atomic::Ordering;
+use vmaple_sync::planted;
 
 /// Why the VMAs are as they were.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -381,7 +382,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         range: Range<u64>,
         fate: impl FnMut(Fate<'_, V>),
     ) -> Result<(), ChangeError> {
-        if !cfg!(planted = "gap_of_a_section") {
+        if !planted!("gap_of_a_section") {
             let _: Section = self.shared.replacing.begin();
         }
         self.clear_for_good(range, fate)
@@ -425,7 +426,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         let section = self.shared.seq.begin();
         let mut child = Self::try_new_in(&self.shared.slab)?;
         for vma in self.iter() {
-            if !cfg!(planted = "fork_without_locks") {
+            if !planted!("fork_without_locks") {
                 self.write_lock_slot(section, vma.slot());
             }
             if let Some(value) = copy(vma) {

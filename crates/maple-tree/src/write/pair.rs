@@ -37,6 +37,7 @@ use crate::node::{Node, first_of, len, longest_gap};
 use crate::span::Span;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
+use vmaple_sync::planted;
 use vmaple_sync::slots;
 
 /// The slots of two leaves and what a write adds.
@@ -366,7 +367,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             Some(right) if is_alone => Some(right.node),
             _ => Some(self.new_leaf()?),
         };
-        let parent = if is_alone || cfg!(planted = "pair_two_stores") {
+        let parent = if is_alone || planted!("pair_two_stores") {
             parent.node
         } else {
             self.copy_of(parent.branch.node, parent.node.level())?

@@ -15,17 +15,21 @@ use crate::link::NodeRef;
 use crate::node::{Node, Slot, first_of, longest_gap};
 use core::ptr::NonNull;
 use vmaple_sync::atomic::{AtomicU64, Ordering};
+use vmaple_sync::planted;
 
 /// The order of the store that publishes.
-const PUBLISH: Ordering = if cfg!(planted = "publish_relaxed") {
-    // Relaxed: the bug.
-    Ordering::Relaxed
-} else {
-    // Release: pairs with the Acquire in `BranchRef::child` and in the readers' loads of
-    // entries. A reader who sees the word sees the nodes and the entry behind it.
-    // Witness: `tests/loom.rs::replace_then_walk`, `exact_fit_then_load`.
-    Ordering::Release
-};
+#[inline]
+fn publish_order() -> Ordering {
+    if planted!("publish_relaxed") {
+        // Relaxed: the bug.
+        Ordering::Relaxed
+    } else {
+        // Release: pairs with the Acquire in `BranchRef::child` and in the readers' loads of
+        // entries. A reader who sees the word sees the nodes and the entry behind it.
+        // Witness: `tests/loom.rs::replace_then_walk`, `exact_fit_then_load`.
+        Ordering::Release
+    }
+}
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     /// Replaces the one slot that both edges take at `depth` by `item`.
@@ -56,7 +60,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 self.nodes.retire_entry(old);
             }
         }
-        slot.store(item.raw, PUBLISH);
+        slot.store(item.raw, publish_order());
         settle_gaps(above.iter().rev(), gap);
     }
 
@@ -75,11 +79,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return;
         };
         if let Some(gap) = gap
-            && !cfg!(planted = "hint_late")
+            && !planted!("hint_late")
         {
             raise_gaps(way.up(), gap);
         }
-        parent.branch.node.slots()[parent.slot].store(node, PUBLISH);
+        parent.branch.node.slots()[parent.slot].store(node, publish_order());
         if let Some(gap) = gap {
             settle_gaps(way.up(), gap);
         }
@@ -102,7 +106,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         if let Some(old) = NonNull::new(slot.load(Ordering::Relaxed)) {
             self.nodes.retire_entry(old);
         }
-        slot.store(new, PUBLISH);
+        slot.store(new, publish_order());
         if let Some(gap) = gap {
             settle_gaps(way.whole().up(), gap);
         }
@@ -179,14 +183,17 @@ pub(super) fn raise_gaps<'w>(way: impl Iterator<Item = impl Above<'w>>, gap: u64
 }
 
 /// How hints are lowered.
-const SETTLE: Ordering = if cfg!(planted = "settle_relaxed") {
-    // Relaxed: the bug.
-    Ordering::Relaxed
-} else {
-    // Release: pairs with the Acquire in gap search; a search that sees the lowered hint sees the
-    // write that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
-    Ordering::Release
-};
+#[inline]
+fn settle_order() -> Ordering {
+    if planted!("settle_relaxed") {
+        // Relaxed: the bug.
+        Ordering::Relaxed
+    } else {
+        // Release: pairs with the Acquire in gap search; a search that sees the lowered hint sees the
+        // write that used the gap up. Witness: `tests/loom.rs::a_lowered_hint_comes_after_its_cause`.
+        Ordering::Release
+    }
+}
 
 /// Makes the hints on the way up exact, the lowest being `gap`. Beside readers, none is below its
 /// new value.
@@ -212,7 +219,7 @@ pub(super) fn settle_gaps<'w>(way: impl Iterator<Item = impl Above<'w>>, mut gap
             // What was raised was raised to the exact value, and above it nothing changes.
             return;
         }
-        hint.store(gap, SETTLE);
+        hint.store(gap, settle_order());
         below = Some((gaps, old));
     }
 }
