@@ -189,3 +189,16 @@ watched_number!(AtomicU8, u8);
 watched_number!(AtomicU32, u32);
 watched_number!(AtomicU64, u64);
 watched_number!(AtomicUsize, usize);
+
+macro_rules! default {
+    ($($name:ident)*) => {$(
+        impl Default for $name {
+            #[track_caller]
+            fn default() -> Self {
+                Self::new(Default::default())
+            }
+        }
+    )*};
+}
+
+default!(AtomicBool AtomicU8 AtomicU32 AtomicU64 AtomicUsize);
