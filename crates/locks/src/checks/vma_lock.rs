@@ -74,11 +74,11 @@ fn a_new_vma_is_write_locked() {
 /// reading it again: if that is right, it sees what was written there.
 #[test]
 fn what_is_known_to_be_over_is_seen() {
-    loom::model(|| {
+    model::check(|| {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
-            thread::spawn(move || {
+            model::spawn("reader", move || {
                 let known = Known::default();
                 known.read(&model.seq);
                 let visit = Visit::Passing(&known);
