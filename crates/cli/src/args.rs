@@ -200,6 +200,9 @@ pub(crate) struct Fuzz {
     /// Time after which no new process is started
     #[arg(long, value_name = "M")]
     pub(crate) minutes: Option<f64>,
+    /// Threads, each with a process of its own; by default one for each processor
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
     /// One profile only: merge, placement, legacy, mremap, fork, limits, unprivileged,
     /// heap-and-stack, guard-and-seal, system-v or crowded
     #[arg(long, value_name = "NAME", default_value = "all", value_parser = profiles)]
@@ -215,6 +218,9 @@ pub(crate) struct Fuzz {
     /// vmaple's result for another one, `skip@N` leaves the operation out of vmaple
     #[arg(long, value_name = "KIND@N", value_parser = plant)]
     pub(crate) plant: Option<Plant>,
+    /// Write what the run came to as a table in Markdown to FILE (`-`: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use vmaple_judge::{
-    self as judge, Case, Difference, Host, PROFILES, Progress as Reached, Shrinker,
+    self as judge, Case, Difference, Host, PROFILES, Progress as Reached, Share, Shrinker,
 };
 use vmaple_linux::live::Plant;
 
 use crate::args::Fuzz;
-use crate::output::{DIFFERENT, TROUBLE, fail, say, write_json};
+use crate::output::{DIFFERENT, TROUBLE, fail, say, write_json, write_text};
 use crate::progress::Progress;
 use crate::script;
 
@@ -30,7 +30,10 @@ struct Json {
     kernel: String,
     seed: u64,
     operations: u64,
+    jobs: usize,
     operations_by_profile: BTreeMap<&'static str, u64>,
+    /// For each second of a thread.
+    rate_by_profile: BTreeMap<&'static str, f64>,
     successes: u64,
     processes: u64,
     seconds: f64,
@@ -62,6 +65,7 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
             .map(|minutes| Duration::from_secs_f64(minutes.max(0.0) * 60.0)),
         profiles: args.profile.0.clone(),
         plant: args.plant.map(planted),
+        jobs: args.jobs.unwrap_or_else(judge::Fuzz::all_processors).max(1),
     };
     let mut progress = (!args.output.quiet).then(Progress::new).flatten();
     let mut tell = |reached: &Reached| {
@@ -97,8 +101,14 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     };
+    if let Some(path) = &args.summary
+        && let Err(error) = write_text(path, &markdown(&reached, seed, plan.jobs))
+    {
+        let path = path.display();
+        return fail(TROUBLE, &format!("cannot write {path}: {error}"));
+    }
     if let Some(path) = &args.output.json
-        && let Err(error) = write_json(path, &json(reached, seed, &never_met, script))
+        && let Err(error) = write_json(path, &json(reached, &plan, &never_met, script))
     {
         let path = path.display();
         return fail(TROUBLE, &format!("cannot write {path}: {error}"));
@@ -106,12 +116,13 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
     status
 }
 
-fn json(reached: Reached, seed: u64, never_met: &[Case], script: Option<String>) -> Json {
+fn json(reached: Reached, plan: &judge::Fuzz, never_met: &[Case], script: Option<String>) -> Json {
     let coverage = &reached.coverage;
     Json {
         version: env!("CARGO_PKG_VERSION"),
         kernel: Host::kernel(),
-        seed,
+        seed: plan.seed,
+        jobs: plan.jobs,
         operations: reached.operations,
         successes: coverage.successes(),
         cases: coverage
@@ -120,11 +131,46 @@ fn json(reached: Reached, seed: u64, never_met: &[Case], script: Option<String>)
             .collect(),
         never_met: never_met.iter().map(Case::to_string).collect(),
         differences: u64::from(script.is_some()),
-        operations_by_profile: reached.by_profile,
+        operations_by_profile: by_profile(&reached, |share| share.operations),
+        rate_by_profile: by_profile(&reached, rate_of),
         processes: reached.processes,
         seconds: reached.elapsed.as_secs_f64(),
         script,
     }
+}
+
+fn by_profile<T>(reached: &Reached, of: impl Fn(&Share) -> T) -> BTreeMap<&'static str, T> {
+    let shares = reached.by_profile.iter();
+    shares.map(|(name, share)| (*name, of(share))).collect()
+}
+
+/// Operations for each second of the threads that made them.
+fn rate_of(share: &Share) -> f64 {
+    share.operations as f64 / share.time.as_secs_f64().max(1e-9)
+}
+
+/// What a run came to, as documents show it.
+fn markdown(reached: &Reached, seed: u64, jobs: usize) -> String {
+    let operations = reached.operations;
+    let seconds = reached.elapsed.as_secs_f64();
+    let percent = reached.coverage.successes() as f64 / operations.max(1) as f64 * 100.0;
+    let met = reached.coverage.met().count();
+    let mut text = format!(
+        "Seed {seed} on Linux {}: {operations} calls in {} processes, {percent:.0} % of them \
+         successful, {met} cases met; {seconds:.0} s with {jobs} threads, {:.0} calls a second.\n\n\
+         | profile | calls | calls a second of one thread |\n|---|---|---|\n",
+        Host::kernel(),
+        reached.processes,
+        operations as f64 / seconds,
+    );
+    for (profile, share) in &reached.by_profile {
+        text += &format!(
+            "| {profile} | {} | {:.0} |\n",
+            share.operations,
+            rate_of(share)
+        );
+    }
+    text
 }
 
 /// Shrinks what was found, shows it, and keeps it; the script as text.
@@ -208,8 +254,8 @@ fn summary(reached: &Reached, seed: u64) -> String {
     let rate = operations as f64 / seconds;
     let succeeded = reached.coverage.successes() as f64 / operations.max(1) as f64 * 100.0;
     let mut text = String::new();
-    for (profile, count) in &reached.by_profile {
-        text += &format!("{count:>12}  {profile}\n");
+    for (profile, share) in &reached.by_profile {
+        text += &format!("{:>12}  {profile}\n", share.operations);
     }
     let merges = |case: &Case| matches!(case, Case::Merge(_));
     for (case, count) in reached.coverage.met().filter(|(case, _)| merges(case)) {

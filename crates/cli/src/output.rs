@@ -108,13 +108,19 @@ impl<'a> Json<'a> {
 
 /// Writes one JSON object to `path`, `-` being standard output.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    write_text(path, &text)
+}
+
+/// Writes to a file, or to standard output for `-`.
+pub(crate) fn write_text(path: &Path, text: &str) -> io::Result<()> {
     let mut out: Box<dyn Write> = if path == Path::new("-") {
         Box::new(io::stdout().lock())
     } else {
         Box::new(File::create(path)?)
     };
-    serde_json::to_writer_pretty(&mut out, value)?;
-    out.write_all(b"\n")?;
+    out.write_all(text.as_bytes())?;
     out.flush()
 }
 

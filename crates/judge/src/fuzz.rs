@@ -1,13 +1,14 @@
 //! A run: random processes one after another, until something differs or the time is over.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::coverage::Coverage;
+use crate::coverage::{Before, Coverage};
 use crate::finding::Finding;
 use crate::host::{Host, Unsuitable};
 use crate::op::{CallName, Op};
-use crate::processor::OneProcessor;
+use crate::processor::{OneProcessor, permitted};
 use crate::profile::Profile;
 use crate::random;
 use crate::replay::{Verdict, crowd};
@@ -28,6 +29,16 @@ pub struct Fuzz {
     pub profiles: Vec<&'static Profile>,
     /// A mistake to be made at the operation of this number, from 1.
     pub plant: Option<(Plant, u64)>,
+    /// Threads, each with a process of its own; at least one.
+    pub jobs: usize,
+}
+
+impl Fuzz {
+    /// As many threads as there are processors that this one may use.
+    #[must_use]
+    pub fn all_processors() -> usize {
+        permitted().len()
+    }
 }
 
 /// How far a run has come.
@@ -36,13 +47,22 @@ pub struct Progress {
     /// Operations made and compared.
     pub operations: u64,
     /// The same by profile.
-    pub by_profile: BTreeMap<&'static str, u64>,
+    pub by_profile: BTreeMap<&'static str, Share>,
     /// Processes started.
     pub processes: u64,
     /// What the operations came to.
     pub coverage: Coverage,
     /// Since the start.
     pub elapsed: Duration,
+}
+
+/// What one profile has had of a run.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Share {
+    /// Operations made and compared.
+    pub operations: u64,
+    /// Time of the threads that made them, their processes' start and end included.
+    pub time: Duration,
 }
 
 /// A difference and the way to it.
@@ -68,46 +88,161 @@ const CROWD_EVERY: u64 = 64;
 /// Runs until the operations are done, the time is over, or something differs; says how far it
 /// has come after each process.
 ///
-/// The thread and its processes stay on one processor meanwhile: handing over between two costs
-/// three times as much.
+/// Each of `plan.jobs` threads stays on a processor of its own together with the process that it
+/// judges: handing over between two costs three times as much. What a process does hangs on its
+/// number alone, so the operations of a run are the same with any number of threads; where two find
+/// a difference, that of the lower number is told.
 ///
 /// # Errors
 /// No process can be started.
 pub fn fuzz(
     host: &Host,
     plan: &Fuzz,
-    tell: &mut dyn FnMut(&Progress),
+    tell: &mut (dyn FnMut(&Progress) + Send),
 ) -> Result<(Progress, Option<Difference>), Unsuitable> {
-    let _stay = OneProcessor::stay();
-    let started = Instant::now();
-    let mut progress = Progress::default();
-    let mut turns = turns(&plan.profiles);
-    loop {
-        let over = plan.time.is_some_and(|time| started.elapsed() >= time);
-        if progress.operations >= plan.ops || over {
-            return Ok((progress, None));
+    let run = Run {
+        host,
+        plan,
+        started: Instant::now(),
+        state: Mutex::new(State {
+            turns: Box::new(turns(&plan.profiles)),
+            claimed: 0,
+            number: 0,
+            is_over: false,
+            progress: Progress::default(),
+            outcome: None,
+            tell,
+        }),
+    };
+    let processors = permitted();
+    std::thread::scope(|scope| {
+        for job in 0..plan.jobs.max(1) {
+            let (run, cpu) = (&run, processors[job % processors.len()]);
+            scope.spawn(move || {
+                let _stay = OneProcessor::stay(cpu);
+                run.work();
+            });
         }
-        let Some(profile) = turns.next() else {
-            return Ok((progress, None));
-        };
-        progress.processes += 1;
-        let mut process = Process::start(host, profile, plan, &progress)?;
-        let difference = process.run(plan.ops - progress.operations);
-        progress.operations += process.steps.len() as u64;
-        *progress.by_profile.entry(profile.name).or_default() += process.steps.len() as u64;
-        progress.coverage.merge(&process.coverage);
-        progress.elapsed = started.elapsed();
-        tell(&progress);
-        if let Err(finding) = difference {
-            let difference = Difference {
-                profile,
-                crowd: process.crowd,
-                steps: process.steps,
-                finding,
-            };
-            return Ok((progress, Some(difference)));
+    });
+    let state = run.state.into_inner();
+    let state = state.unwrap_or_else(PoisonError::into_inner);
+    match state.outcome {
+        Some((_, Err(unsuitable))) => Err(unsuitable),
+        Some((_, Ok(difference))) => Ok((state.progress, Some(difference))),
+        None => Ok((state.progress, None)),
+    }
+}
+
+/// What the threads of a run have in common.
+struct Run<'r> {
+    host: &'r Host,
+    plan: &'r Fuzz,
+    started: Instant,
+    state: Mutex<State<'r>>,
+}
+
+/// What they tell each other.
+struct State<'r> {
+    turns: Box<dyn Iterator<Item = &'static Profile> + Send>,
+    /// Operations that were given out.
+    claimed: u64,
+    /// Number of the last process, from 1.
+    number: u64,
+    is_over: bool,
+    progress: Progress,
+    /// What ended the run early, with the number of the process.
+    outcome: Option<(u64, Result<Difference, Unsuitable>)>,
+    tell: &'r mut (dyn FnMut(&Progress) + Send),
+}
+
+/// The work of one process.
+#[derive(Clone, Copy)]
+struct Turn {
+    profile: &'static Profile,
+    number: u64,
+    /// Operations of the processes before it.
+    before: u64,
+    /// Its own.
+    ops: u64,
+}
+
+impl Run<'_> {
+    /// One thread: process after process.
+    fn work(&self) {
+        while let Some(turn) = self.claim() {
+            let began = Instant::now();
+            let started = Process::start(self.host, self.plan, turn);
+            let finished = started.map(|mut process| {
+                let result = process.run();
+                (process, result)
+            });
+            self.finish(turn, began.elapsed(), finished);
         }
     }
+
+    /// The next process, if there is to be one.
+    fn claim(&self) -> Option<Turn> {
+        let mut state = lock(&self.state);
+        let is_late = (self.plan.time).is_some_and(|time| self.started.elapsed() >= time);
+        if state.is_over || is_late || state.claimed >= self.plan.ops {
+            return None;
+        }
+        let profile = state.turns.next()?;
+        state.number += 1;
+        let turn = Turn {
+            profile,
+            number: state.number,
+            before: state.claimed,
+            ops: profile.per_process.min(self.plan.ops - state.claimed),
+        };
+        state.claimed += turn.ops;
+        Some(turn)
+    }
+
+    /// Adds what a process has come to.
+    fn finish(
+        &self,
+        turn: Turn,
+        time: Duration,
+        finished: Result<(Process<'_>, Result<(), Finding>), Unsuitable>,
+    ) {
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        let outcome = match finished {
+            Err(unsuitable) => Some(Err(unsuitable)),
+            Ok((process, result)) => {
+                let made = process.steps.len() as u64;
+                let progress = &mut state.progress;
+                progress.processes += 1;
+                progress.operations += made;
+                let share = progress.by_profile.entry(turn.profile.name).or_default();
+                share.operations += made;
+                share.time += time;
+                progress.coverage.merge(&process.coverage);
+                progress.elapsed = self.started.elapsed();
+                (state.tell)(&state.progress);
+                result.err().map(|finding| {
+                    Ok(Difference {
+                        profile: turn.profile,
+                        crowd: process.crowd,
+                        steps: process.steps,
+                        finding,
+                    })
+                })
+            }
+        };
+        let Some(outcome) = outcome else { return };
+        state.is_over = true;
+        let is_first = (state.outcome.as_ref()).is_none_or(|(number, _)| turn.number < *number);
+        if is_first {
+            state.outcome = Some((turn.number, outcome));
+        }
+    }
+}
+
+/// A thread that panicked leaves whole figures behind, and the panic goes on at the end.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A random sequence of one process, as a script. It has been compared.
@@ -126,9 +261,16 @@ pub fn sample(
         time: None,
         profiles: vec![profile],
         plant: None,
+        jobs: 1,
     };
-    let mut process = Process::start(host, profile, &plan, &Progress::default())?;
-    let result = process.run(ops);
+    let turn = Turn {
+        profile,
+        number: 0,
+        before: 0,
+        ops,
+    };
+    let mut process = Process::start(host, &plan, turn)?;
+    let result = process.run();
     let last = process.steps.len().saturating_sub(1);
     result.map_err(|finding| Verdict::differs(last, finding))?;
     Ok(Script::new(profile.layout, process.crowd, process.steps))
@@ -153,7 +295,7 @@ pub fn walk(
 }
 
 /// The profiles in the order in which processes take them, without end.
-fn turns(profiles: &[&'static Profile]) -> impl Iterator<Item = &'static Profile> {
+fn turns(profiles: &[&'static Profile]) -> impl Iterator<Item = &'static Profile> + Send + use<> {
     let alone = profiles.len() == 1;
     let profiles = profiles.to_vec();
     (0_u64..).flat_map(move |round| {
@@ -169,6 +311,8 @@ struct Process<'h> {
     profile: &'static Profile,
     crowd: Option<usize>,
     details_every: usize,
+    /// Operations to make.
+    most: u64,
     rng: Rng,
     steps: Vec<Step>,
     coverage: Coverage,
@@ -177,17 +321,12 @@ struct Process<'h> {
 }
 
 impl<'h> Process<'h> {
-    fn start(
-        host: &'h Host,
-        profile: &'static Profile,
-        plan: &Fuzz,
-        progress: &Progress,
-    ) -> Result<Process<'h>, Unsuitable> {
-        let number = progress.processes;
-        let mut rng = Rng::new(plan.seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ number);
+    fn start(host: &'h Host, plan: &Fuzz, turn: Turn) -> Result<Process<'h>, Unsuitable> {
+        let profile = turn.profile;
+        let mut rng = Rng::new(plan.seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ turn.number);
         let crowd = profile.crowded.then(|| rng.below(9) as usize);
         let plant = plan.plant.and_then(|(plant, at)| {
-            let at = at.checked_sub(progress.operations + 1)?;
+            let at = at.checked_sub(turn.before + 1)?;
             Some((plant, at))
         });
         Ok(Process {
@@ -199,6 +338,7 @@ impl<'h> Process<'h> {
             } else {
                 DETAILS_EVERY
             },
+            most: turn.ops.min(profile.per_process),
             rng,
             steps: Vec::new(),
             coverage: Coverage::default(),
@@ -206,15 +346,15 @@ impl<'h> Process<'h> {
         })
     }
 
-    /// Makes the profile's operations, but no more than `most`.
-    fn run(&mut self, most: u64) -> Result<(), Finding> {
+    /// Makes its operations.
+    fn run(&mut self) -> Result<(), Finding> {
         if let Some(room) = self.crowd {
             crowd(&mut self.session, room)?;
         }
         if self.profile.unprivileged {
             self.step(Op::new(CallName::DropPrivileges, &[]))?;
         }
-        while (self.steps.len() as u64) < self.profile.per_process.min(most) {
+        while (self.steps.len() as u64) < self.most {
             let op = random::next_op(&self.session, self.profile, &mut self.rng);
             self.step(op)?;
             if self.steps.len().is_multiple_of(self.details_every) {
@@ -232,10 +372,10 @@ impl<'h> Process<'h> {
             plant: plant.map(|(plant, _)| plant),
         };
         self.steps.push(step);
-        let before = *self.session.mm().counters();
+        let before = Before::of(self.session.mm(), &op);
         let answer = self.session.step(&step)?;
-        let after = self.session.mm().counters();
-        self.coverage.note(op.call, &before, after, answer.result);
+        self.coverage
+            .note(&op, &before, self.session.mm(), answer.result);
         Ok(())
     }
 }

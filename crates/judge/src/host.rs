@@ -38,7 +38,6 @@ pub struct Host {
     /// Kept open for the executors.
     files: Vec<File>,
     pub(crate) facts: Vec<Facts>,
-    pub(crate) known: Vec<Arc<KnownFile>>,
     pub(crate) segment: Segment,
     /// Root may give up its privileges; others have none to give up.
     pub(crate) is_root: bool,
@@ -74,15 +73,10 @@ impl Host {
             program: Program::make()?,
             files,
             facts,
-            known: Vec::new(),
             segment: Segment::make()?,
             is_root: Uid::effective().is_root(),
         };
         host.learn_names()?;
-        let numbered = host.facts.iter().cloned().enumerate();
-        host.known = numbered
-            .map(|(index, facts)| Arc::new(KnownFile::of_index(index, facts)))
-            .collect();
         Ok(host)
     }
 
@@ -91,6 +85,15 @@ impl Host {
     pub fn kernel() -> String {
         let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
         release.unwrap_or_default().trim().to_owned()
+    }
+
+    /// The files as the model of one session sees them: `/dev/zero` knows the object of that
+    /// session's next mapping.
+    pub(crate) fn known_files(&self) -> Vec<Arc<KnownFile>> {
+        let numbered = self.facts.iter().cloned().enumerate();
+        numbered
+            .map(|(index, facts)| Arc::new(KnownFile::of_index(index, facts)))
+            .collect()
     }
 
     /// A process to make calls in.

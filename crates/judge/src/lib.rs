@@ -43,9 +43,9 @@ mod seed;
 mod session;
 mod words;
 
-pub use coverage::{Case, Coverage, MergeCase};
+pub use coverage::{Case, Coverage, Cut, MergeCase};
 pub use finding::Finding;
-pub use fuzz::{Difference, Fuzz, Progress, fuzz, sample, walk};
+pub use fuzz::{Difference, Fuzz, Progress, Share, fuzz, sample, walk};
 pub use host::{Host, Unsuitable};
 pub use model::Answer;
 pub use op::{ANONYMOUS, Arg, CallName, Op};

@@ -44,7 +44,7 @@ impl Session<'_> {
         let pid = executor.pid();
         let seed = Seed::read(&host.machine, pid, layout, brk)?;
         let mm = seed.model().map_err(Unsuitable)?;
-        let model = Model::new(mm, host.known.clone(), host.segment.id, seed.taboo());
+        let model = Model::new(mm, host.known_files(), host.segment.id, seed.taboo());
         let maps = MapsFile::open(pid)?;
         let mut kernel = MapsText::new();
         maps.read(&mut kernel)?;

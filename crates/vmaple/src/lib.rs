@@ -89,6 +89,7 @@ extern crate alloc;
 mod accounting;
 mod addr;
 mod anon;
+mod apart;
 mod areas;
 mod brk;
 mod config;
@@ -125,6 +126,7 @@ mod vma_tree;
 mod walk;
 
 pub use addr::AddrRange;
+pub use apart::Apart;
 pub use areas::BrkArea;
 pub use config::{
     AnonAlignment, Capabilities, Features, LayoutKind, Limits, MmConfig, Overcommit, ThpRule,

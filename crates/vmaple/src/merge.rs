@@ -11,7 +11,7 @@ use crate::vma::{AnonVma, Backing, UffdId, Vma};
 use alloc::sync::Arc;
 
 /// Flags in which two VMAs may differ and still become one; the result has them if either had.
-const STICKY: VmFlags = VmFlags::SOFTDIRTY.union(VmFlags::MAYBE_GUARD);
+pub(crate) const STICKY: VmFlags = VmFlags::SOFTDIRTY.union(VmFlags::MAYBE_GUARD);
 
 /// A range with the properties it is to have.
 #[derive(Clone, Debug)]

@@ -47,7 +47,7 @@ fn a_run_of_all_profiles_is_equal_and_says_what_it_met() {
         10
     );
     assert!(
-        result["cases"]["mprotect cuts one mapping"]
+        result["cases"]["mprotect cuts at its start"]
             .as_u64()
             .unwrap()
             > 0
