@@ -130,10 +130,8 @@ pub(crate) fn apply(op: &Op, mm: &mut Mm, given: &Given<'_>) -> Result<u64, Call
             mm.shmat(Arc::new(segment), SEGMENT_LEN, a, b)
         }
         CallName::Shmdt => done(mm.shmdt(a)),
-        CallName::ThpDisable
-        | CallName::SetLimit
-        | CallName::DropPrivileges
-        | CallName::ReadImpliesExec => {
+        CallName::ThpDisable => done(mm.prctl_set_thp_disable(a, [0; 3])),
+        CallName::SetLimit | CallName::DropPrivileges | CallName::ReadImpliesExec => {
             reconfigure(op, mm);
             Ok(0)
         }

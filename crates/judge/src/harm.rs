@@ -1,6 +1,6 @@
 //! Which operations the executor survives, and the model has an answer to.
 
-use vmaple::{AddrRange, Mm, VmFlags, Vma};
+use vmaple::{AddrRange, Mm, Vma};
 
 use crate::files::SEGMENT_LEN;
 use crate::op::{CallName, Op};
@@ -18,19 +18,15 @@ pub(crate) fn is_harmless(mm: &Mm, taboo: &[AddrRange], op: &Op) -> bool {
         let range = AddrRange::new(start, start.saturating_add(len).saturating_add(PAGE));
         !taboo.iter().any(|taboo| taboo.overlaps(range))
     };
-    let guarded = |start: u64, len: u64| {
-        let start = start & !(PAGE - 1);
-        let range = AddrRange::new(start, start.saturating_add(len).saturating_add(PAGE));
-        let guarded = |vma: &Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
-        mm.overlapping(range).any(guarded)
-    };
     let [a, b, c, d, e, _] = op.args;
     match op.call {
-        CallName::Mmap => d & 0x10 == 0 || clear(a, b),
-        // Populating: what guard pages do to it is not in the map.
-        CallName::Madvise if matches!(c, 22 | 23) => {
-            b <= MOST_LOCKED && clear(a, b) && !guarded(a, b)
+        // Huge pages that need not be there are mapped.
+        CallName::Mmap if d & 0x4_4020 == 0x4_4020 => false,
+        CallName::Mmap if d & 0x4_0020 == 0x4_0020 => {
+            d & 0x10 == 0 || clear(a, b.saturating_add(1 << 30))
         }
+        CallName::Mmap => d & 0x10 == 0 || clear(a, b),
+        CallName::Madvise if matches!(c, 22 | 23) => b <= MOST_LOCKED && clear(a, b),
         // Guards fill page tables: on terabytes they take all memory of the machine.
         CallName::Madvise if c == 102 => b <= MOST_LOCKED && clear(a, b),
         // MADV_COLLAPSE and memory failure hang on pages.
@@ -40,7 +36,7 @@ pub(crate) fn is_harmless(mm: &Mm, taboo: &[AddrRange], op: &Op) -> bool {
         | CallName::PkeyMprotect
         | CallName::RemapFilePages
         | CallName::Mseal => clear(a, b),
-        CallName::Mlock | CallName::Mlock2 => b <= MOST_LOCKED && !guarded(a, b),
+        CallName::Mlock | CallName::Mlock2 => b <= MOST_LOCKED,
         CallName::Mlockall => {
             let all: u64 = mm.iter().map(Vma::len).sum();
             all <= MOST_LOCKED

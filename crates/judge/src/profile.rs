@@ -168,6 +168,8 @@ pub const PROFILES: &[Profile] = &[
             (Remap, 10),
             (Advise, 8),
             (Guard, 12),
+            (Lock, 6),
+            (LockAll, 1),
             (Seal, 3),
             (Touch, 12),
             (Fork, 1),

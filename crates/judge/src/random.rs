@@ -91,7 +91,7 @@ impl Sight<'_> {
             }
             Kind::Seal => Op::new(CallName::Mseal, &[addr, PAGE, u64::from(rng.one_in(20))]),
             Kind::Guard => {
-                let advice = rng.of(&[102, 102, 102, 103, 103, 4, 8, 24]);
+                let advice = rng.of(&[102, 102, 102, 103, 103, 4, 8, 22, 23, 24]);
                 Op::new(CallName::Madvise, &[addr, len, advice])
             }
             _ => Op::new(CallName::Madvise, &[addr, len, rng.of(&ADVICE)]),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use vmaple::AddrRange;
 use vmaple_linux::procfs::maps::MapsLine;
 
 use crate::files::{Facts, KnownFile};
@@ -58,6 +59,7 @@ pub fn record(host: &Host, script: &Script) -> Result<Script, Verdict> {
             result: Some(answer.result),
             gone: only_in(&before, &after),
             come: only_in(&after, &before),
+            guards: session.guards().map(<[AddrRange]>::to_vec),
         };
     }
     Ok(recorded)
@@ -97,6 +99,9 @@ pub fn judge(script: &Script) -> Result<(), Verdict> {
             0
         };
         let mut compare = || -> Result<(), Finding> {
+            if let Some(guards) = &reply.guards {
+                model.mm.note_guards(guards.clone());
+            }
             model.step(step, Answer { result, inode })?;
             let mut text = maps.join("\n");
             text.push('\n');

@@ -12,12 +12,13 @@
 //! What stands after `=` is what the kernel returned when the script was recorded; it may be left
 //! out, and is judged offline only. A recorded script also holds, on one line of JSON, what the
 //! process looked like at first, and below each operation how the kernel's map changed: `-` lines
-//! went, `+` lines came.
+//! went, `+` lines came. `guards` lines tell where the guard pages are in what the operation brings
+//! in.
 
 use std::fmt;
 use std::str::FromStr;
 
-use vmaple::{Errno, LayoutKind};
+use vmaple::{AddrRange, Errno, LayoutKind};
 
 use crate::finding::Returned;
 use crate::op::{CallName, Op};
@@ -60,6 +61,8 @@ pub struct Reply {
     pub gone: Vec<String>,
     /// Lines that came.
     pub come: Vec<String>,
+    /// Guard pages in what the operation brings in, if it has to know of them.
+    pub guards: Option<Vec<AddrRange>>,
 }
 
 /// A sequence of operations and the process they are made in.
@@ -122,6 +125,9 @@ impl Script {
             self.last_reply()?.gone.push(gone.to_owned());
         } else if let Some(come) = line.strip_prefix("+ ") {
             self.last_reply()?.come.push(come.to_owned());
+        } else if let Some(guards) = line.strip_prefix("guards") {
+            let ranges = guards.split_whitespace().map(parse_range);
+            self.last_reply()?.guards = Some(ranges.collect::<Result<_, _>>()?);
         } else {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
@@ -180,6 +186,13 @@ impl fmt::Display for Script {
                 Some(result) => writeln!(f, "{} = {}", step.op, Returned(result))?,
                 None => writeln!(f, "{}", step.op)?,
             }
+            if let Some(guards) = &reply.guards {
+                f.write_str("guards")?;
+                for range in guards {
+                    write!(f, " {range}")?;
+                }
+                writeln!(f)?;
+            }
             for line in &reply.gone {
                 writeln!(f, "- {line}")?;
             }
@@ -229,6 +242,16 @@ impl FromStr for Op {
             *slot = words::parse(*arg, text)?;
         }
         Ok(Op { call, args })
+    }
+}
+
+fn parse_range(text: &str) -> Result<AddrRange, String> {
+    let hex = |text| u64::from_str_radix(text, 16).ok();
+    let ends = text.split_once('-');
+    let ends = ends.and_then(|(start, end)| Some((hex(start)?, hex(end)?)));
+    match ends {
+        Some((start, end)) if start < end => Ok(AddrRange::new(start, end)),
+        _ => Err(format!("{text:?} is no range such as 1000-3000")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! A process of the kernel's and a model in lockstep.
 
 use nix::unistd::Pid;
-use vmaple::{AddrRange, LayoutKind, Mm, VmFlags};
+use vmaple::{AddrRange, LayoutKind, Mm, VmFlags, Vma};
 use vmaple_linux::procfs::maps::{MapsFile, MapsText};
+use vmaple_linux::procfs::pagemap::AnonScan;
 use vmaple_linux::procfs::process::Status;
 use vmaple_linux::procfs::smaps;
 
@@ -27,6 +28,7 @@ pub struct Session<'h> {
     before: MapsText,
     /// Where the map is so large that each comparison leaves out what lies above.
     limit: Option<u64>,
+    guards: Option<Vec<AddrRange>>,
     pub(crate) model: Model,
     pub(crate) seed: Seed,
 }
@@ -55,6 +57,7 @@ impl Session<'_> {
             before: kernel.clone(),
             kernel,
             limit: None,
+            guards: None,
             model,
             seed,
         })
@@ -95,6 +98,7 @@ impl Session<'_> {
     /// # Errors
     /// The difference.
     pub fn step(&mut self, step: &Step) -> Result<Answer, Finding> {
+        self.guards = self.guards_met_by(&step.op)?;
         let result = self.kernel_call(&step.op)?;
         std::mem::swap(&mut self.before, &mut self.kernel);
         match self.limit {
@@ -111,9 +115,44 @@ impl Session<'_> {
             0
         };
         let answer = Answer { result, inode };
+        if let Some(guards) = &self.guards {
+            self.model.mm.note_guards(guards.clone());
+        }
         self.model.step(step, answer)?;
         self.model.check_map(self.kernel.as_bytes(), self.limit)?;
         Ok(answer)
+    }
+
+    /// The guard pages in what `op` brings in, if it does and there may be any: the map does not
+    /// tell.
+    fn guards_met_by(&self, op: &Op) -> Result<Option<Vec<AddrRange>>, Finding> {
+        let [addr, len, advice, ..] = op.args;
+        let range = match op.call {
+            CallName::Madvise if !matches!(advice, 22 | 23) => return Ok(None),
+            CallName::Madvise | CallName::Mlock | CallName::Mlock2 => {
+                let end = addr.saturating_add(len).saturating_add(4096);
+                AddrRange::new(addr & !4095, end & !4095)
+            }
+            CallName::Mlockall => AddrRange::new(0, self.model.mm.config().task_size),
+            _ => return Ok(None),
+        };
+        let may_hold = |vma: &&Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+        let mut guards = Vec::new();
+        let mut marked = self.model.mm.overlapping(range).filter(may_hold).peekable();
+        if marked.peek().is_none() {
+            return Ok(None);
+        }
+        let scan = AnonScan::open(self.executor.pid(), 4096)?;
+        for vma in marked {
+            let part = vma.range().intersection(range);
+            guards.extend(scan.guards(part.start, part.end)?);
+        }
+        Ok(Some(guards))
+    }
+
+    /// The guard pages that the last operation met, if it had to know.
+    pub(crate) fn guards(&self) -> Option<&[AddrRange]> {
+        self.guards.as_deref()
     }
 
     /// From now on compares only what lies below `limit` after each operation, and the rest of

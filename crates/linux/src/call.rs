@@ -126,11 +126,20 @@ pub enum Call {
         len: u64,
         anon_name: Option<String>,
     },
-    /// `prctl(PR_SET_MM, …)`.
+    /// `prctl(PR_SET_MM, …)`; `map`: the bounds that PR_SET_MM_MAP points to.
     SetMm {
         what: u64,
         value: u64,
         size: u64,
+        arg5: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        map: Option<Box<vmaple::BrkArea>>,
+    },
+    /// `prctl(PR_SET_THP_DISABLE, …)`.
+    ThpDisable {
+        disable: u64,
+        flags: u64,
+        arg4: u64,
         arg5: u64,
     },
     /// `ioctl(fd, UFFDIO_REGISTER, …)`.
@@ -183,6 +192,7 @@ impl Call {
             Call::IoDestroy { .. } => "io_destroy",
             Call::SetVma { .. } => "prctl(PR_SET_VMA)",
             Call::SetMm { .. } => "prctl(PR_SET_MM)",
+            Call::ThpDisable { .. } => "prctl(PR_SET_THP_DISABLE)",
             Call::UffdRegister { .. } => "ioctl(UFFDIO_REGISTER)",
             Call::UffdUnregister { .. } => "ioctl(UFFDIO_UNREGISTER)",
             Call::Fork => "fork",
@@ -392,9 +402,16 @@ impl Call {
                 value,
                 size,
                 arg5,
+                ..
             } => {
                 vec![Hex(*what), Hex(*value), Hex(*size), Hex(*arg5)]
             }
+            Call::ThpDisable {
+                disable,
+                flags,
+                arg4,
+                arg5,
+            } => vec![Hex(*disable), Hex(*flags), Hex(*arg4), Hex(*arg5)],
             Call::RemapFilePages {
                 addr,
                 size,

@@ -314,6 +314,9 @@ pub struct Facts {
     /// in their pages.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sizes: Vec<FileSize>,
+    /// Guard pages in what the call brings in, where it has to know of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Vec<Range>>,
     /// Why the order of this call and others is not known, where it is not: another result
     /// than the mirror's is a re-seed then.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,7 @@ pub fn of_machine(machine: &Machine) -> MmConfig {
     config.mmap_min_addr = machine.mmap_min_addr;
     config.stack_guard_gap_pages = machine.stack_guard_gap_pages;
     config.max_map_count = usize::try_from(machine.max_map_count).unwrap_or(usize::MAX);
+    config.huge_pages = machine.huge_pages;
     config.features.anon_vma_name = machine.features.anon_vma_name;
     config.features.pkeys = machine.features.pkeys;
     config.features.mseal = machine.features.mseal;

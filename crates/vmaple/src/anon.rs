@@ -1,6 +1,7 @@
 //! Which VMAs hold anonymous pages of their own: the part of page faults that merging depends on.
 
 use crate::addr::AddrRange;
+use crate::errno::Unmodelled;
 use crate::flags::VmFlags;
 use crate::merge::may_reuse_anon_vma;
 use crate::mm::Mm;
@@ -15,6 +16,13 @@ pub(crate) enum Populated {
     Fully,
     /// A page cannot be had: no access, a hole, or beyond the end of the file.
     Fault,
+}
+
+/// The first address of `part` that one of the ascending `guards` has.
+pub(crate) fn first_within(guards: &[AddrRange], part: AddrRange) -> Option<u64> {
+    let reached = guards.partition_point(|guard| guard.end <= part.start);
+    let guard = guards.get(reached)?;
+    guard.overlaps(part).then(|| guard.start.max(part.start))
 }
 
 impl<E: Environment> Mm<E> {
@@ -87,11 +95,59 @@ impl<E: Environment> Mm<E> {
         }
     }
 
+    /// Tells where the guard pages are (MADV_GUARD_INSTALL) in what the next `mlock`, `mlock2`,
+    /// `mlockall` or populating `madvise` brings in: ascending, not overlapping.
+    ///
+    /// Guards are a matter of pages, which the embedder has. A call that has to know of them, and
+    /// was not told, is [`Unmodelled`](crate::Unmodelled).
+    ///
+    /// ```
+    /// use vmaple::{AddrRange, Errno, Mm, MmConfig, MmapArgs};
+    /// let mut mm = Mm::new(MmConfig::x86_64());
+    /// let addr = mm.mmap(&MmapArgs::anonymous(0, 0x3000, 3, 0x22)).unwrap();
+    /// let (guard_install, populate_read) = (102, 22);
+    /// mm.madvise(addr + 0x2000, 0x1000, guard_install).unwrap();
+    /// mm.note_guards(vec![AddrRange::new(addr + 0x2000, addr + 0x3000)]);
+    /// assert_eq!(mm.madvise(addr, 0x3000, populate_read), Err(Errno::EFAULT.into()));
+    /// ```
+    pub fn note_guards(&mut self, guards: Vec<AddrRange>) {
+        self.guards = Some(guards);
+    }
+
+    /// The guards in `range`, which a call brings in that took what was `told` when it began.
+    ///
+    /// # Errors
+    /// [`Unmodelled`]: nothing was told, and there may be guards.
+    pub(crate) fn guards_within(
+        &self,
+        range: AddrRange,
+        told: Option<Vec<AddrRange>>,
+    ) -> Result<Vec<AddrRange>, Unmodelled> {
+        let may_hold = |vma: &Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+        match told {
+            Some(guards) => Ok(guards),
+            None if self.overlapping(range).any(may_hold) => {
+                Err(Unmodelled("bringing in what may hold guard pages"))
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Faults in `range` as far as anon_vmas are concerned; the VMAs are visited in order.
     ///
     /// Stops at the first VMA whose pages cannot be had when `strict`, else goes on.
     #[doc(alias = "__mm_populate")]
     pub(crate) fn populate(&mut self, range: AddrRange, strict: bool) -> Populated {
+        self.populate_around(range, strict, &[])
+    }
+
+    /// The same in memory with guard pages, which cannot be had.
+    pub(crate) fn populate_around(
+        &mut self,
+        range: AddrRange,
+        strict: bool,
+        guards: &[AddrRange],
+    ) -> Populated {
         let mut result = Populated::Fully;
         let mut addr = range.start;
         while addr < range.end {
@@ -106,8 +162,9 @@ impl<E: Environment> Mm<E> {
             {
                 continue;
             }
-            let faults = self.faults_in(vma, part);
-            if vma.flags.is_private_writable() {
+            let guard = first_within(guards, part);
+            let faults = self.faults_in(vma, part) || guard.is_some();
+            if vma.flags.is_private_writable() && guard != Some(part.start) {
                 self.note_faulted(part.start);
             }
             if faults {

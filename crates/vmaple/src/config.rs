@@ -1,5 +1,7 @@
 //! The facts of a kernel and of a process that decide results: plain data.
 
+use crate::huge::HugePools;
+
 /// Everything that is not the map itself.
 ///
 /// ```
@@ -33,6 +35,9 @@ pub struct MmConfig {
     pub max_map_count: usize,
     /// Huge page alignment of new mappings.
     pub thp: ThpRule,
+    /// Huge pages that can be asked for by name.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub huge_pages: HugePools,
     /// What is compiled into the kernel.
     pub features: Features,
     /// vm.overcommit_memory with the amounts it needs.
@@ -73,6 +78,7 @@ impl MmConfig {
             stack_guard_gap_pages: 256,
             max_map_count: 65530,
             thp: ThpRule::default(),
+            huge_pages: HugePools::default(),
             features: Features::default(),
             overcommit: Overcommit::default(),
             limits: Limits::default(),

@@ -83,6 +83,7 @@ impl<E: Environment> Mm<E> {
             gate: self.gate.clone(),
             uffd_features: contexts,
             def_flags: self.def_flags - VmFlags::LOCKED_MASK,
+            guards: None,
             next_anon,
             next_shared: self.next_shared,
             tree,

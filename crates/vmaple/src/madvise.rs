@@ -1,6 +1,7 @@
 //! `madvise`: advice that changes flags, and validation of the advice that does not.
 
 use crate::addr::AddrRange;
+use crate::anon::first_within;
 use crate::errno::{CallError, Errno, Unmodelled};
 use crate::file::FileKind;
 use crate::flags::VmFlags;
@@ -8,6 +9,7 @@ use crate::mm::Mm;
 use crate::store::Change;
 use crate::vma::{Backing, Vma};
 use crate::walk::Coverage;
+use alloc::vec::Vec;
 use vmaple_locks::Environment;
 
 /// The advice values of x86-64.
@@ -96,7 +98,8 @@ impl<E: Environment> Mm<E> {
     /// EINVAL: unknown or unsuitable advice, misaligned. ENOMEM: a hole; all mapped parts have
     /// been advised then. EAGAIN: too many VMAs. EPERM: sealed. EBADF, EACCES, EFAULT as in
     /// Linux. VMAs below the one that fails have been advised.
-    /// [`Unmodelled`]: MADV_COLLAPSE and memory failure injection.
+    /// [`Unmodelled`]: MADV_COLLAPSE, memory failure injection, and populating what may hold guard
+    /// pages while [`Mm::note_guards`] has not told.
     ///
     /// ```
     /// use vmaple::{Mm, MmConfig, MmapArgs, VmFlags};
@@ -109,6 +112,7 @@ impl<E: Environment> Mm<E> {
     /// ```
     #[doc(alias = "do_madvise")]
     pub fn madvise(&mut self, addr: u64, len: u64, advice: i32) -> Result<(), CallError> {
+        let told = self.guards.take();
         let advice = self.known_advice(advice)?;
         let range = self.checked_range(addr, len)?;
         if advice == Advice::Poison {
@@ -119,7 +123,7 @@ impl<E: Environment> Mm<E> {
         }
         let Some(range) = range else { return Ok(()) };
         if matches!(advice, Advice::PopulateRead | Advice::PopulateWrite) {
-            return self.advise_populate(range, advice == Advice::PopulateWrite);
+            return self.advise_populate(range, advice == Advice::PopulateWrite, told);
         }
         if advice == Advice::Collapse {
             return Err(Unmodelled("MADV_COLLAPSE").into());
@@ -180,7 +184,13 @@ impl<E: Environment> Mm<E> {
 
     /// MADV_POPULATE_READ and MADV_POPULATE_WRITE.
     #[doc(alias = "madvise_populate")]
-    fn advise_populate(&mut self, range: AddrRange, write: bool) -> Result<(), CallError> {
+    fn advise_populate(
+        &mut self,
+        range: AddrRange,
+        write: bool,
+        told: Option<Vec<AddrRange>>,
+    ) -> Result<(), CallError> {
+        let guards = self.guards_within(range, told)?;
         let mut at = range.start;
         while at < range.end {
             let vma = self.tree.at(at).ok_or(Errno::ENOMEM)?;
@@ -189,13 +199,11 @@ impl<E: Environment> Mm<E> {
             if device || !vma.flags.contains(needed) {
                 return Err(Errno::EINVAL.into());
             }
-            if vma.flags.contains(VmFlags::MAYBE_GUARD) {
-                return Err(Unmodelled("populating what may hold guard pages").into());
-            }
             let part = AddrRange::new(at, vma.end.min(range.end));
-            let faults = self.faults_in(vma, part);
+            let guard = first_within(&guards, part);
+            let faults = self.faults_in(vma, part) || guard.is_some();
             at = part.end;
-            if write {
+            if write && guard != Some(part.start) {
                 self.note_faulted(part.start);
             }
             if faults {

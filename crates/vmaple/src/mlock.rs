@@ -2,7 +2,7 @@
 
 use crate::addr::AddrRange;
 use crate::anon::Populated;
-use crate::errno::{CallError, Errno, Unmodelled};
+use crate::errno::{CallError, Errno};
 use crate::file::FileKind;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
@@ -22,7 +22,8 @@ impl<E: Environment> Mm<E> {
     /// # Errors
     /// EPERM: locking is not permitted at all. ENOMEM: the limit, a hole (VMAs below it are
     /// locked), or pages that cannot be had (all VMAs are locked then).
-    /// [`Unmodelled`]: part of the range may hold guard pages.
+    /// [`Unmodelled`](crate::Unmodelled): part of the range may hold guard pages, and
+    /// [`Mm::note_guards`] has not told.
     ///
     /// ```
     /// use vmaple::{Errno, Mm, MmConfig, MmapArgs};
@@ -64,6 +65,8 @@ impl<E: Environment> Mm<E> {
     /// # Errors
     /// EINVAL, EPERM, or ENOMEM for the limit.
     pub fn mlockall(&mut self, flags: u64) -> Result<(), CallError> {
+        // Errors of pages are passed over here, and so are guards that nobody told of.
+        let guards = self.guards.take().unwrap_or_default();
         let known = MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT;
         if flags == 0 || flags & !known != 0 || flags == MCL_ONFAULT {
             return Err(Errno::EINVAL.into());
@@ -89,7 +92,8 @@ impl<E: Environment> Mm<E> {
         }
         if current {
             self.apply_lock_to_all(locked);
-            self.populate(AddrRange::new(0, self.config.task_size), false);
+            let all = AddrRange::new(0, self.config.task_size);
+            self.populate_around(all, false, &guards);
         }
         Ok(())
     }
@@ -114,6 +118,7 @@ impl<E: Environment> Mm<E> {
     }
 
     fn lock_range(&mut self, addr: u64, len: u64, flags: VmFlags) -> Result<(), CallError> {
+        let told = self.guards.take();
         if !self.can_lock() {
             return Err(Errno::EPERM.into());
         }
@@ -121,13 +126,9 @@ impl<E: Environment> Mm<E> {
         let bytes = self.config.page_ceil(len.wrapping_add(addr - start));
         self.check_lock_limit(start, bytes)?;
         let range = self.touched(addr, len)?;
-        let mut locked = self.overlapping(range);
-        if locked.any(|vma| vma.flags.contains(VmFlags::MAYBE_GUARD)) {
-            return Err(Unmodelled("mlock of what may hold guard pages").into());
-        }
-        drop(locked);
+        let guards = self.guards_within(range, told)?;
         self.apply_lock(range, flags)?;
-        match self.populate(range, true) {
+        match self.populate_around(range, true, &guards) {
             Populated::Fully => Ok(()),
             Populated::Fault => Err(Errno::ENOMEM.into()),
         }

@@ -43,6 +43,8 @@ pub struct Mm<
     pub(crate) counters: Counters,
     /// In no order, each context once: there is hardly ever more than one.
     pub(crate) uffd_features: Vec<(UffdId, UffdFeatures)>,
+    /// Guard pages in what the next call brings in, ascending; none: not told.
+    pub(crate) guards: Option<Vec<AddrRange>>,
     /// Number of the next anon_vma.
     pub(crate) next_anon: u64,
     /// Number of the next object made for a shared mapping without one.
@@ -85,6 +87,7 @@ impl<E: Environment> Clone for Mm<E> {
             def_flags: self.def_flags,
             counters: self.counters,
             uffd_features: self.uffd_features.clone(),
+            guards: None,
             next_anon: self.next_anon,
             next_shared: self.next_shared,
             published: None,
@@ -126,6 +129,7 @@ impl<E: Environment> Mm<E> {
             def_flags: VmFlags::empty(),
             counters: Counters::default(),
             uffd_features: Vec::new(),
+            guards: None,
             next_anon: 1,
             next_shared: 1 << 63,
             published: None,

@@ -110,7 +110,7 @@ impl<E: Environment> Mm<E> {
     /// As in Linux. When a replacing call fails for a limit, what it would have replaced stays,
     /// but VMAs that reach out of the range have been cut at its ends; when it fails because a
     /// shared-memory object exceeds the commit limit, the range is empty.
-    /// [`Unmodelled`]: huge pages.
+    /// [`Unmodelled`]: huge pages that are there, or need not be.
     ///
     /// ```
     /// use vmaple::{Errno, Mm, MmConfig, MmapArgs};
@@ -123,6 +123,9 @@ impl<E: Environment> Mm<E> {
     /// ```
     #[doc(alias = "do_mmap")]
     pub fn mmap(&mut self, args: &MmapArgs) -> Result<u64, CallError> {
+        if is_huge(args) && self.config.is_aligned(args.offset) {
+            return Err(self.refuse_huge_pages(args));
+        }
         let file = self.file_of(args)?;
         let plan = self.plan_mmap(args, file.as_ref())?;
         self.map_region(&plan, args, file)?;
@@ -218,7 +221,7 @@ impl<E: Environment> Mm<E> {
     }
 
     /// The address: the given one, or one that is found.
-    fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
+    pub(crate) fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
         let mut wish = *wish;
         if !wish.flags.contains(MapFlags::FIXED) {
             wish.addr = self.hint_raised_to_min(wish.addr);
@@ -265,7 +268,7 @@ impl<E: Environment> Mm<E> {
 
     /// Flags that follow from the arguments alone.
     #[doc(alias = "calc_vm_flag_bits")]
-    fn initial_flags(&self, prot: Prot, flags: MapFlags) -> VmFlags {
+    pub(crate) fn initial_flags(&self, prot: Prot, flags: MapFlags) -> VmFlags {
         let thp_stack = flags.contains(MapFlags::STACK) && self.config.features.thp;
         self.def_flags
             | VmFlags::MAY_ACCESS
@@ -456,6 +459,11 @@ impl<E: Environment> Mm<E> {
         self.next_shared += 1;
         Arc::new(SharedZero { id, inode: 0, len })
     }
+}
+
+/// Whether huge pages are asked for by name.
+fn is_huge(args: &MmapArgs) -> bool {
+    MapFlags::from_bits_retain(args.flags).contains(MapFlags::ANONYMOUS | MapFlags::HUGETLB)
 }
 
 /// Mappings that lose the lock flags again once they are in place.

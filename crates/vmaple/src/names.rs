@@ -80,6 +80,44 @@ impl<E: Environment> Mm<E> {
         Ok(())
     }
 
+    /// PR_SET_MM_MAP: all bounds at once.
+    ///
+    /// # Errors
+    /// EINVAL: bounds that are out of order or outside of user memory.
+    pub fn prctl_set_mm_map(&mut self, areas: BrkArea) -> Result<(), CallError> {
+        if !self.bounds_are_valid(&areas, true) {
+            return Err(Errno::EINVAL.into());
+        }
+        self.areas = areas;
+        Ok(())
+    }
+
+    /// PR_SET_THP_DISABLE with its second argument and the three after it. The map does not show
+    /// it: mappings keep their flags and are aligned as before.
+    ///
+    /// # Errors
+    /// EINVAL: another flag than PR_THP_DISABLE_EXCEPT_ADVISED (2, since 6.18), or one with nothing
+    /// to disable.
+    ///
+    /// ```
+    /// use vmaple::{Errno, Mm, MmConfig};
+    /// let mut mm = Mm::new(MmConfig::x86_64());
+    /// assert_eq!(mm.prctl_set_thp_disable(1, [2, 0, 0]), Ok(()));
+    /// assert_eq!(mm.prctl_set_thp_disable(0, [2, 0, 0]), Err(Errno::EINVAL.into()));
+    /// ```
+    pub fn prctl_set_thp_disable(
+        &mut self,
+        disable: u64,
+        [flags, arg4, arg5]: [u64; 3],
+    ) -> Result<(), CallError> {
+        const EXCEPT_ADVISED: u64 = 2;
+        let known = if disable == 0 { 0 } else { EXCEPT_ADVISED };
+        if flags & !known != 0 || arg4 != 0 || arg5 != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        Ok(())
+    }
+
     #[doc(alias = "validate_prctl_map_addr")]
     fn bounds_are_valid(&self, areas: &BrkArea, heap_changed: bool) -> bool {
         let config = &self.config;

@@ -6,6 +6,9 @@ use crate::profile::Kind;
 use crate::rng::Rng;
 
 const HUGE: u64 = 2 << 20;
+/// MAP_HUGETLB, and logarithms of the sizes that go with it; 0 for none.
+const HUGETLB: u64 = 0x4_0000;
+const SIZES: [u64; 5] = [0, 0, 21, 30, 16];
 /// Two pages below the largest size of a file.
 const EDGE: u64 = 0x7fff_ffff_ffff_d000;
 
@@ -23,6 +26,7 @@ pub(super) fn fixed(rng: &mut Rng) -> Op {
         3 => 0x2000,
         4 => 0x100,
         6 => 0x80_0000,
+        7 if rng.one_in(4) => HUGETLB | rng.of(&SIZES) << 26,
         _ => 0,
     };
     if rng.one_in(3) {
@@ -73,6 +77,11 @@ impl Sight<'_> {
         let extra = rng.of(&[
             0, 0, 0, 0, 0x40, 0x4000, 0x2_0000, 0x100, 0x80, 0x2_0100, 0x20_0010,
         ]);
+        let extra = if rng.one_in(32) {
+            extra | HUGETLB | rng.of(&SIZES) << 26
+        } else {
+            extra
+        };
         let kind = rng.of(&[1, 2, 2, 2, 2, 2, 0, 3]);
         if rng.one_in(2) {
             let offset = rng.of(&[

@@ -1,6 +1,7 @@
 //! From registers to a typed [`Call`], following the pointers where arguments lie in memory.
 
 use libc::c_long;
+use vmaple::BrkArea;
 
 use crate::call::{Call, Span};
 use crate::tracer::{RawCall, Stopped};
@@ -122,10 +123,54 @@ fn with_pointers(stopped: &Stopped<'_>, number: c_long, raw: &RawCall) -> Call {
             value: c,
             size: d,
             arg5: e,
+            map: (b == PR_SET_MM_MAP).then(|| bounds(stopped, c)).flatten(),
+        },
+        libc::SYS_prctl if int(a) == libc::PR_SET_THP_DISABLE => Call::ThpDisable {
+            disable: b,
+            flags: c,
+            arg4: d,
+            arg5: e,
         },
         libc::SYS_ioctl => userfault(stopped, raw),
         number => other(number, raw),
     }
+}
+
+/// `prctl(PR_SET_MM)`'s option for all bounds at once.
+const PR_SET_MM_MAP: u64 = 14;
+
+/// The bounds at the beginning of a `struct prctl_mm_map`.
+fn bounds(stopped: &Stopped<'_>, at: u64) -> Option<Box<BrkArea>> {
+    let mut words = [0_u64; 11];
+    for (index, word) in words.iter_mut().enumerate() {
+        let mut bytes = [0; 8];
+        let read = stopped.read_memory(at.checked_add(8 * index as u64)?, &mut bytes);
+        read.ok().filter(|count| *count == bytes.len())?;
+        *word = u64::from_ne_bytes(bytes);
+    }
+    let [
+        start_code,
+        end_code,
+        start_data,
+        end_data,
+        start_brk,
+        brk,
+        rest @ ..,
+    ] = words;
+    let [start_stack, arg_start, arg_end, env_start, env_end] = rest;
+    Some(Box::new(BrkArea {
+        start_brk,
+        brk,
+        start_stack,
+        start_code,
+        end_code,
+        start_data,
+        end_data,
+        arg_start,
+        arg_end,
+        env_start,
+        env_end,
+    }))
 }
 
 /// A call without a model, by its name.

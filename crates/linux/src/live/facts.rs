@@ -5,7 +5,7 @@
 //! first write, and whether two mappings merge depends on it). After the call: what the
 //! kernel itself made for the mapping, and what it drew at random.
 
-use vmaple::{AddrRange, MapFlags, VmFlags};
+use vmaple::{AddrRange, MapFlags, VmFlags, Vma};
 
 use super::concerned::whole_pages;
 
@@ -57,6 +57,7 @@ impl Live<'_> {
         }
         if brings_in_pages(&call) {
             facts.sizes = self.changed_sizes(who, &call);
+            facts.guards = self.guards_met_by(who, &call);
         }
         let mut clean = self.concerned(who, &call, &facts)?;
         if let Some(space) = self.spaces.get(&who.mm) {
@@ -160,6 +161,31 @@ impl Live<'_> {
             })
         });
         changed.collect()
+    }
+
+    /// The guard pages in what the call brings in, if a mapping there may have any.
+    fn guards_met_by(&self, who: Task, call: &Call) -> Option<Vec<Range>> {
+        let mm = self.mirror.space(SpaceId(who.mm.0))?;
+        let page = self.machine.page_size;
+        let mut ranges: Vec<AddrRange> = call
+            .spans()
+            .iter()
+            .map(|span| whole_pages(span.start, span.len, page))
+            .collect();
+        if call.touches_whole_map() {
+            ranges.push(AddrRange::new(0, !(page - 1)));
+        }
+        let mut marked = Vec::new();
+        for range in ranges {
+            let may_hold = |vma: &&Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+            let parts = mm.overlapping(range).filter(may_hold);
+            marked.extend(parts.map(|vma| vma.range().intersection(range)));
+        }
+        if marked.is_empty() {
+            return None;
+        }
+        let guards = self.spaces.get(&who.mm)?.guards(&marked);
+        Some(guards.into_iter().map(Range::from).collect())
     }
 
     /// The file that `fd` of the task names; none where it is not open.

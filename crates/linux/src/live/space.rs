@@ -65,6 +65,17 @@ impl Space {
         }
         held
     }
+
+    /// The guard pages of `ranges`, in the same order.
+    pub(super) fn guards(&self, ranges: &[AddrRange]) -> Vec<AddrRange> {
+        let Some(scan) = &self.scan else {
+            return Vec::new();
+        };
+        let found = ranges
+            .iter()
+            .filter_map(|range| scan.guards(range.start, range.end).ok());
+        found.flatten().collect()
+    }
 }
 
 fn unless_gone<T>(opened: Result<T, Error>) -> Result<Option<T>, Error> {

@@ -32,6 +32,20 @@ pub(super) fn call(mm: &mut Mm, files: &mut FileBook, record: &CallRecord) -> Ou
             None => return judged_by_kernel(record),
         },
         Call::UffdRegister { .. } | Call::UffdUnregister { .. } => userfault(mm, record),
+        // What becomes of pages is no matter of the map.
+        Call::Madvise { addr, len, advice } if *advice == libc::MADV_COLLAPSE => {
+            match mm.madvise(*addr, *len, *advice) {
+                Err(CallError::Unmodelled(_)) => return judged_by_kernel(record),
+                given => void(given),
+            }
+        }
+        Call::SetMm { what: 14, map, .. } if record.ret == 0 => match map {
+            Some(areas) => void(mm.prctl_set_mm_map(**areas)),
+            None => return judged_by_kernel(record),
+        },
+        // A wrong bound is not the only thing that may be wrong with the structure; the others
+        // have nothing to do with the map.
+        Call::SetMm { what: 12..=15, .. } => return judged_by_kernel(record),
         Call::ProcessMadvise { own: false, .. } | Call::Fork | Call::Exec => {
             return judged_by_kernel(record);
         }
@@ -117,6 +131,12 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
             ref anon_name,
         } => void(mm.prctl_set_vma_name(addr, len, anon_name.as_deref().map(str::as_bytes))),
         Call::SetVma { .. } => Err(CallError::Errno(Errno::EINVAL)),
+        Call::ThpDisable {
+            disable,
+            flags,
+            arg4,
+            arg5,
+        } => void(mm.prctl_set_thp_disable(disable, [flags, arg4, arg5])),
         Call::SetMm { what, value, .. } => void(mm.prctl_set_mm(what, value)),
         _ => Err(CallError::Unmodelled(vmaple::Unmodelled("this call"))),
     }

@@ -414,6 +414,14 @@ fn play_locked(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &
     if let Some(capabilities) = record.facts.capabilities {
         mm.config_mut().capabilities = capabilities;
     }
+    if let Some(guards) = &record.facts.guards {
+        let ranges = guards.iter();
+        mm.note_guards(
+            ranges
+                .map(|one| AddrRange::new(one.start, one.end))
+                .collect(),
+        );
+    }
     note_faulted(mm, &faults.before);
     note_faulted(mm, &faults.during);
     let outcome = dispatch::call(mm, files, record);

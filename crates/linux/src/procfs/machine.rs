@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, SysconfVar, sysconf};
+use vmaple::{HugePool, HugePools};
 
 use super::ioctl::{self, ScratchPage};
 use super::{Error, MalformedText};
@@ -113,6 +114,8 @@ pub struct Machine {
     pub randomize_va_space: u32,
     /// Transparent huge pages.
     pub thp: Thp,
+    /// Huge pages that can be asked for by name.
+    pub huge_pages: HugePools,
     /// Probed features.
     pub features: KernelFeatures,
 }
@@ -142,6 +145,7 @@ impl Machine {
             legacy_va_layout: setting("vm/legacy_va_layout", 0) != 0,
             randomize_va_space: setting("kernel/randomize_va_space", 2),
             thp: read_thp(Path::new("/sys/kernel/mm/transparent_hugepage")),
+            huge_pages: read_huge_pages(Path::new("/sys/kernel/mm/hugepages")),
             features: probe_features(page_size)?,
         })
     }
@@ -155,6 +159,41 @@ pub fn page_size() -> u64 {
         .flatten()
         .and_then(|size| size.try_into().ok())
         .unwrap_or(4096)
+}
+
+/// The pools below `/sys/kernel/mm/hugepages`: a folder for each size. The default size is what
+/// `/proc/meminfo` says.
+fn read_huge_pages(folder: &Path) -> HugePools {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let default = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("Hugepagesize:"));
+    let mut found = HugePools {
+        default_size: default.map_or(0, kibibytes),
+        pools: [HugePool::default(); 4],
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for (slot, entry) in found.pools.iter_mut().zip(entries) {
+        let number = |name: &str| number_in::<u64>(&entry.path().join(name)).unwrap_or(0);
+        let on_demand =
+            number("nr_overcommit_hugepages").saturating_sub(number("surplus_hugepages"));
+        let free = number("free_hugepages").saturating_sub(number("resv_hugepages"));
+        let name = entry.file_name();
+        let size = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("hugepages-"));
+        *slot = HugePool {
+            page_size: size.map_or(0, kibibytes),
+            available_pages: free.saturating_add(on_demand),
+        };
+    }
+    found
+}
+
+/// A size such as `2048 kB`, in bytes; 0 where it is none.
+fn kibibytes(text: &str) -> u64 {
+    let number = text.trim().trim_end_matches("kB").trim_end();
+    number.parse::<u64>().map_or(0, |size| size << 10)
 }
 
 /// A number below /proc/sys, or the default.

@@ -34,6 +34,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use vmaple::AddrRange;
 
 use super::ioctl::{self, PageFilter, page};
 use super::{Error, smaps, text};
@@ -113,6 +114,41 @@ impl AnonScan {
             Method::Scan => self.by_scan(start, end, 0),
             Method::Entries => self.by_entries(start, end),
         }
+    }
+
+    /// The guard pages (MADV_GUARD_INSTALL) of `start..end`, ascending, as ranges in bytes.
+    ///
+    /// Cost: one call for each run of guards, about 1 µs, and 15 to 25 ns for each page between
+    /// them. Kernels without the guard category (before 6.15) have none to tell.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] if the address space has ended.
+    pub fn guards(&self, start: u64, end: u64) -> Result<Vec<AddrRange>, Error> {
+        let filter = PageFilter {
+            inverted: 0,
+            all: 0,
+            any: page::GUARD,
+        };
+        let mut found: Vec<AddrRange> = Vec::new();
+        let mut at = start;
+        while at < end {
+            match ioctl::pagemap_scan_first(self.pagemap.as_fd(), at, end, filter) {
+                Ok(None) | Err(Errno::EINVAL | Errno::ENOTTY) => break,
+                Ok(Some(hit)) => {
+                    match found.last_mut() {
+                        Some(last) if last.end == hit.start => last.end = hit.end,
+                        _ => found.push(AddrRange::new(hit.start, hit.end)),
+                    }
+                    at = hit.end;
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::of_errno(self.pid, "pagemap", errno)),
+            }
+        }
+        if found.is_empty() {
+            self.none_if_alive()?;
+        }
+        Ok(found)
     }
 
     fn by_scan(&self, start: u64, end: u64, guard: u64) -> Result<bool, Error> {
