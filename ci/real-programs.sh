@@ -75,6 +75,7 @@ own_programs() {
     cc -O1 -pthread -o "$work/$name" "$source" || { failed+=("cc $source"); continue; }
   done
   expect 0 "$work/kitchen_sink"
+  expect 0 "$work/pages"
   expect 0 "$work/threads"
   expect 0 "$work/forks"
   expect 0 "$work/rename_unlink"

@@ -132,6 +132,7 @@ pub(crate) fn decide_new(
     let right = next.filter(|next| reach == Reach::BothSides && fits_right(left, next, proposal));
     match (left, right) {
         (Some(_), Some(_)) if cfg!(planted = "new_both_as_left") => NewMerge::Left,
+        (Some(_), Some(_)) if cfg!(planted = "new_both_as_right") => NewMerge::Right,
         (Some(_), None) if cfg!(planted = "new_left_as_none") => NewMerge::None,
         (None, Some(_)) if cfg!(planted = "new_right_as_none") => NewMerge::None,
         (Some(_), Some(next)) if next.backing.closes() => NewMerge::Left,
@@ -164,6 +165,7 @@ pub(crate) fn decide_existing(
     match (left, right) {
         (None, None) => ExistingMerge::None,
         (Some(_), Some(_)) if cfg!(planted = "whole_both_as_left") => ExistingMerge::WholeLeft,
+        (Some(_), Some(_)) if cfg!(planted = "whole_both_as_right") => ExistingMerge::WholeRight,
         (Some(_), None) if whole && cfg!(planted = "whole_left_as_none") => ExistingMerge::None,
         (None, Some(_)) if whole && cfg!(planted = "whole_right_as_none") => ExistingMerge::None,
         (Some(_), None) if !whole && cfg!(planted = "part_left_as_none") => ExistingMerge::None,

@@ -288,7 +288,9 @@ impl<E: Environment> Mm<E> {
         part.end = more.end;
         part.pgoff = vma.pgoff_at(vma.end, self.config.page_shift());
         // What is added holds no page of a parent's.
-        if let Some(anon) = &mut part.anon_vma {
+        if let Some(anon) = &mut part.anon_vma
+            && !cfg!(planted = "extended_as_copied")
+        {
             anon.inherited = false;
         }
         if vma.flags.intersects(VmFlags::SPECIAL) {
@@ -386,6 +388,11 @@ impl<E: Environment> Mm<E> {
         copy.pgoff = vma.pgoff_at(from, self.config.page_shift());
         if vma.is_anonymous() && vma.anon_vma.is_none() {
             copy.pgoff = self.pages(target.start);
+        }
+        if let Some(anon) = &mut copy.anon_vma
+            && cfg!(planted = "copied_as_extended")
+        {
+            anon.inherited = false;
         }
         copy.start = target.start;
         copy.end = target.end;

@@ -5,7 +5,7 @@
 #[path = "../../maple-tree/tests/failing/mod.rs"]
 mod failing;
 
-use failing::with_failures;
+use failing::{with_failures, with_one_failure};
 use vmaple::{
     BrkArea, CallError, Errno, ForkError, GateVma, Mm, MmConfig, MmapArgs, UffdFeatures, UffdId,
 };
@@ -32,13 +32,14 @@ fn full() -> Mm {
     for slot in 0..200 {
         map(&mut mm, 16 * slot, 8, READ_WRITE).expect("memory");
     }
+    map(&mut mm, 16 * 100 - 1, 1, READ).expect("memory");
     mm
 }
 
 type Call = fn(&mut Mm) -> Result<(), CallError>;
 
 #[rustfmt::skip]
-const CALLS: [(&str, Call); 10] = [
+const CALLS: [(&str, Call); 12] = [
     ("a mapping of its own", |mm| map(mm, 16 * 77 + 10, 2, READ_WRITE)),
     ("one that joins both neighbours", |mm| map(mm, 16 * 77 + 8, 8, READ_WRITE)),
     ("one in the middle of another", |mm| map(mm, 16 * 77 + 2, 2, READ)),
@@ -51,6 +52,8 @@ const CALLS: [(&str, Call); 10] = [
         mm.mremap(at(16 * 77 + 2), 2 * PAGE, 2000 * PAGE, MAYMOVE, 0).map(|_| ())
     }),
     ("everything", |mm| mm.exit()),
+    ("the start protected as what is below", |mm| mm.mprotect(at(16 * 100), 2 * PAGE, READ)),
+    ("all of it", |mm| mm.mprotect(at(16 * 100), 8 * PAGE, READ)),
 ];
 
 fn text(mm: &Mm) -> String {
@@ -76,6 +79,32 @@ fn a_call_without_memory_changes_nothing() {
             assert_eq!(text(&mm), before, "{what}, {nr_failures}");
             nr_failures += 1;
             assert!(nr_failures < 1000, "{what} never goes through");
+        }
+    }
+}
+
+/// Memory that is out for a moment makes no third outcome: a merge that could not be made is not
+/// taken for one that does not fit.
+#[test]
+fn a_call_is_made_whole_or_not_at_all_when_one_allocation_fails() {
+    for (what, call) in CALLS {
+        let mut whole = full();
+        call(&mut whole).expect("memory");
+        let (before, after) = (text(&full()), text(&whole));
+        for nr_allowed in 0.. {
+            let mut mm = full();
+            let (outcome, has_failed) = with_one_failure(nr_allowed, || call(&mut mm));
+            assert_eq!(mm.validate(), Ok(()), "{what}, {nr_allowed}");
+            match outcome {
+                Ok(()) => assert_eq!(text(&mm), after, "{what}, {nr_allowed}"),
+                Err(error) => {
+                    assert_eq!(error, Errno::ENOMEM.into(), "{what}, {nr_allowed}");
+                    assert_eq!(text(&mm), before, "{what}, {nr_allowed}");
+                }
+            }
+            if !has_failed {
+                break;
+            }
         }
     }
 }

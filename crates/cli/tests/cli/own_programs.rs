@@ -49,6 +49,15 @@ fn a_program_that_makes_every_memory_call() {
 }
 
 #[test]
+fn calls_whose_results_hang_on_pages_and_settings() {
+    let bench = Bench::new();
+    let program = bench.compile("pages");
+    let ran = bench.run(&["--check", "every", "--flags"], &[&program]);
+    assert_eq!(ran.output.status.code(), Some(0), "{}", ran.stderr());
+    ran.assert_equal();
+}
+
+#[test]
 fn threads_that_map_at_the_same_time() {
     let ran = is_mirrored("threads", &["6", "300"], 0);
     assert!(ran.number("threads") == 7, "{}", ran.stderr());

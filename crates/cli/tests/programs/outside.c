@@ -14,7 +14,7 @@ int main(void)
     char *memory = mmap(NULL, huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(memory != MAP_FAILED);
     void *pages = mmap(NULL, huge, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_NORESERVE, -1, 0);
     if (pages != MAP_FAILED)
         CHECK(munmap(pages, huge) == 0);
     (void)syscall(SYS_mbind, memory, huge, 0, NULL, 0UL, 0U);

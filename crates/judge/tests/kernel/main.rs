@@ -62,6 +62,7 @@ fn every_profile_finds_no_difference() {
             time: None,
             profiles: vec![profile],
             plant: None,
+            jobs: 1,
         };
         let (progress, difference) = fuzz(&host, &plan, &mut |_| {}).unwrap();
         if let Some(found) = difference {
@@ -133,6 +134,7 @@ fn planted(plant: Plant) {
             time: None,
             profiles: vec![merge],
             plant: Some((plant, number)),
+            jobs: 2,
         };
         fuzz(&host, &plan, &mut |_| {}).unwrap().1
     };
@@ -170,18 +172,21 @@ fn an_operation_left_out_is_found_and_made_small() {
 #[test]
 fn a_seed_makes_the_same_operations_again() {
     let Some(host) = host() else { return };
-    let run = || {
+    let run = |jobs| {
         let plan = Fuzz {
             seed: 3,
             ops: 1000,
             time: None,
             profiles: vec![Profile::named("merge").unwrap()],
             plant: None,
+            jobs,
         };
         let (progress, _) = fuzz(&host, &plan, &mut |_| {}).unwrap();
         progress.coverage
     };
-    assert_eq!(run(), run());
+    let alone = run(1);
+    assert_eq!(alone, run(1));
+    assert_eq!(alone, run(3), "whatever the number of threads");
 }
 
 /// Random maps, and random questions about each of them.

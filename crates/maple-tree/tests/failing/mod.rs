@@ -11,6 +11,8 @@ use std::cell::Cell;
 thread_local! {
     /// Allocations of this thread until one fails; negative: never.
     static UNTIL_FAILURE: Cell<i64> = const { Cell::new(-1) };
+    /// Whether only one allocation fails.
+    static IS_ONCE: Cell<bool> = const { Cell::new(false) };
     /// Bytes that this thread has allocated, less those that it has freed.
     static HELD: Cell<i64> = const { Cell::new(0) };
 }
@@ -22,6 +24,9 @@ unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let left = UNTIL_FAILURE.try_with(Cell::get).unwrap_or(-1);
         if left == 0 {
+            if IS_ONCE.with(Cell::get) {
+                UNTIL_FAILURE.with(|until| until.set(-1));
+            }
             return std::ptr::null_mut();
         }
         if left > 0 {
@@ -56,6 +61,22 @@ pub(crate) fn with_failures<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> R {
     let is_kept = nr_allowed > 0 || bytes_held() <= held_before;
     assert!(is_kept, "an allocation came through");
     result
+}
+
+/// Runs `work` while one allocation of this thread fails, the one after `nr_allowed`: memory is out
+/// for a moment. Says whether one has failed.
+#[allow(
+    dead_code,
+    reason = "not every test that uses this file has such moments"
+)]
+pub(crate) fn with_one_failure<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> (R, bool) {
+    IS_ONCE.with(|once| once.set(true));
+    UNTIL_FAILURE.with(|until| until.set(nr_allowed));
+    let result = work();
+    let has_failed = UNTIL_FAILURE.with(Cell::get) < 0;
+    UNTIL_FAILURE.with(|until| until.set(-1));
+    IS_ONCE.with(|once| once.set(false));
+    (result, has_failed)
 }
 
 /// Bytes that this thread holds.
