@@ -108,7 +108,7 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
         return fail(TROUBLE, &format!("cannot write {path}: {error}"));
     }
     if let Some(path) = &args.output.json
-        && let Err(error) = write_json(path, &json(reached, &plan, &never_met, script))
+        && let Err(error) = write_json(path, &json(&reached, &plan, &never_met, script))
     {
         let path = path.display();
         return fail(TROUBLE, &format!("cannot write {path}: {error}"));
@@ -116,7 +116,7 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
     status
 }
 
-fn json(reached: Reached, plan: &judge::Fuzz, never_met: &[Case], script: Option<String>) -> Json {
+fn json(reached: &Reached, plan: &judge::Fuzz, never_met: &[Case], script: Option<String>) -> Json {
     let coverage = &reached.coverage;
     Json {
         version: env!("CARGO_PKG_VERSION"),
@@ -131,8 +131,8 @@ fn json(reached: Reached, plan: &judge::Fuzz, never_met: &[Case], script: Option
             .collect(),
         never_met: never_met.iter().map(Case::to_string).collect(),
         differences: u64::from(script.is_some()),
-        operations_by_profile: by_profile(&reached, |share| share.operations),
-        rate_by_profile: by_profile(&reached, rate_of),
+        operations_by_profile: by_profile(reached, |share| share.operations),
+        rate_by_profile: by_profile(reached, rate_of),
         processes: reached.processes,
         seconds: reached.elapsed.as_secs_f64(),
         script,

@@ -135,12 +135,9 @@ pub enum Call {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         map: Option<Box<vmaple::BrkArea>>,
     },
-    /// `prctl(PR_SET_THP_DISABLE, …)`.
+    /// `prctl(PR_SET_THP_DISABLE, …)` with the arguments after the first.
     ThpDisable {
-        disable: u64,
-        flags: u64,
-        arg4: u64,
-        arg5: u64,
+        args: [u64; 4],
     },
     /// `ioctl(fd, UFFDIO_REGISTER, …)`.
     UffdRegister {
@@ -406,12 +403,6 @@ impl Call {
             } => {
                 vec![Hex(*what), Hex(*value), Hex(*size), Hex(*arg5)]
             }
-            Call::ThpDisable {
-                disable,
-                flags,
-                arg4,
-                arg5,
-            } => vec![Hex(*disable), Hex(*flags), Hex(*arg4), Hex(*arg5)],
             Call::RemapFilePages {
                 addr,
                 size,
@@ -430,6 +421,7 @@ impl Call {
                 vec![Int(*fd), Hex(*start), Hex(*len), Hex(*mode)]
             }
             Call::UffdUnregister { fd, start, len } => vec![Int(*fd), Hex(*start), Hex(*len)],
+            Call::ThpDisable { args } => args.map(Hex).into(),
             Call::Other { args, .. } => args.map(Hex).into(),
             _ => Vec::new(),
         }

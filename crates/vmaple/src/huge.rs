@@ -67,9 +67,8 @@ impl<E: Environment> Mm<E> {
     /// What a call answers that asks for huge pages without a file: always an error.
     #[doc(alias = "hugetlb_file_setup")]
     pub(crate) fn refuse_huge_pages(&mut self, args: &MmapArgs) -> CallError {
-        let pool = match self.config.huge_pages.asked_for(args.flags) {
-            Some(pool) => pool,
-            None => return Errno::EINVAL.into(),
+        let Some(pool) = self.config.huge_pages.asked_for(args.flags) else {
+            return Errno::EINVAL.into();
         };
         let flags = MapFlags::from_bits_retain(args.flags);
         if flags.contains(MapFlags::NORESERVE) || pool.available_pages > 0 {
@@ -169,10 +168,9 @@ impl<E: Environment> Mm<E> {
             return Err(Errno::EAGAIN);
         }
         let sharing = match flags.map_type() {
-            1 => VmFlags::SHARED | VmFlags::MAYSHARE,
             2 => VmFlags::empty(),
             3 if flags.contains(MapFlags::SYNC) => return Err(Errno::EOPNOTSUPP),
-            3 => VmFlags::SHARED | VmFlags::MAYSHARE,
+            1 | 3 => VmFlags::SHARED | VmFlags::MAYSHARE,
             _ => return Err(Errno::EINVAL),
         };
         if flags.contains(MapFlags::GROWSDOWN) {

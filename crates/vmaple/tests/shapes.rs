@@ -155,7 +155,9 @@ fn sticky_flags_merge_and_stay_whichever_side_has_them() {
 /// ```
 #[test]
 fn parts_of_an_existing_range_join_either_side() {
-    let cases: [(std::ops::Range<u64>, &[(u64, u64)]); 6] = [
+    /// A range of pages and what is there in the end.
+    type Case = (std::ops::Range<u64>, &'static [(u64, u64)]);
+    let cases: [Case; 6] = [
         (2..3, &[(0, 3), (3, 6), (6, 8)]),
         (5..6, &[(0, 2), (2, 5), (5, 8)]),
         (2..6, &[(0, 8)]),

@@ -125,12 +125,9 @@ fn with_pointers(stopped: &Stopped<'_>, number: c_long, raw: &RawCall) -> Call {
             arg5: e,
             map: (b == PR_SET_MM_MAP).then(|| bounds(stopped, c)).flatten(),
         },
-        libc::SYS_prctl if int(a) == libc::PR_SET_THP_DISABLE => Call::ThpDisable {
-            disable: b,
-            flags: c,
-            arg4: d,
-            arg5: e,
-        },
+        libc::SYS_prctl if int(a) == libc::PR_SET_THP_DISABLE => {
+            Call::ThpDisable { args: [b, c, d, e] }
+        }
         libc::SYS_ioctl => userfault(stopped, raw),
         number => other(number, raw),
     }

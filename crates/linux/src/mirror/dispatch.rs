@@ -132,11 +132,8 @@ fn plain(mm: &mut Mm, call: &Call) -> Given {
         } => void(mm.prctl_set_vma_name(addr, len, anon_name.as_deref().map(str::as_bytes))),
         Call::SetVma { .. } => Err(CallError::Errno(Errno::EINVAL)),
         Call::ThpDisable {
-            disable,
-            flags,
-            arg4,
-            arg5,
-        } => void(mm.prctl_set_thp_disable(disable, [flags, arg4, arg5])),
+            args: [disable, others @ ..],
+        } => void(mm.prctl_set_thp_disable(disable, others)),
         Call::SetMm { what, value, .. } => void(mm.prctl_set_mm(what, value)),
         _ => Err(CallError::Unmodelled(vmaple::Unmodelled("this call"))),
     }
