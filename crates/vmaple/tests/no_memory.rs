@@ -5,7 +5,7 @@
 #[path = "../../maple-tree/tests/failing/mod.rs"]
 mod failing;
 
-use failing::{with_failures, with_one_failure};
+use failing::{IS_ONCE, with_failures};
 use vmaple::{
     BrkArea, CallError, Errno, ForkError, GateVma, Mm, MmConfig, MmapArgs, UffdFeatures, UffdId,
 };
@@ -87,13 +87,17 @@ fn a_call_without_memory_changes_nothing() {
 /// taken for one that does not fit.
 #[test]
 fn a_call_is_made_whole_or_not_at_all_when_one_allocation_fails() {
+    const MOST_ALLOCATIONS: i64 = 40;
     for (what, call) in CALLS {
+        let before = text(&full());
         let mut whole = full();
-        call(&mut whole).expect("memory");
-        let (before, after) = (text(&full()), text(&whole));
-        for nr_allowed in 0.. {
+        with_failures(MOST_ALLOCATIONS, || call(&mut whole)).expect("so few are enough");
+        let after = text(&whole);
+        for nr_allowed in 0..MOST_ALLOCATIONS {
             let mut mm = full();
-            let (outcome, has_failed) = with_one_failure(nr_allowed, || call(&mut mm));
+            IS_ONCE.with(|once| once.set(true));
+            let outcome = with_failures(nr_allowed, || call(&mut mm));
+            IS_ONCE.with(|once| once.set(false));
             assert_eq!(mm.validate(), Ok(()), "{what}, {nr_allowed}");
             match outcome {
                 Ok(()) => assert_eq!(text(&mm), after, "{what}, {nr_allowed}"),
@@ -101,9 +105,6 @@ fn a_call_is_made_whole_or_not_at_all_when_one_allocation_fails() {
                     assert_eq!(error, Errno::ENOMEM.into(), "{what}, {nr_allowed}");
                     assert_eq!(text(&mm), before, "{what}, {nr_allowed}");
                 }
-            }
-            if !has_failed {
-                break;
             }
         }
     }

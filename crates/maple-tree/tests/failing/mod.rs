@@ -11,8 +11,8 @@ use std::cell::Cell;
 thread_local! {
     /// Allocations of this thread until one fails; negative: never.
     static UNTIL_FAILURE: Cell<i64> = const { Cell::new(-1) };
-    /// Whether only one allocation fails.
-    static IS_ONCE: Cell<bool> = const { Cell::new(false) };
+    /// Whether memory is out for a moment: only one allocation of this thread fails then.
+    pub(crate) static IS_ONCE: Cell<bool> = const { Cell::new(false) };
     /// Bytes that this thread has allocated, less those that it has freed.
     static HELD: Cell<i64> = const { Cell::new(0) };
 }
@@ -58,25 +58,10 @@ pub(crate) fn with_failures<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> R {
     UNTIL_FAILURE.with(|until| until.set(nr_allowed));
     let result = work();
     UNTIL_FAILURE.with(|until| until.set(-1));
-    let is_kept = nr_allowed > 0 || bytes_held() <= held_before;
+    let is_once = IS_ONCE.with(Cell::get);
+    let is_kept = nr_allowed > 0 || is_once || bytes_held() <= held_before;
     assert!(is_kept, "an allocation came through");
     result
-}
-
-/// Runs `work` while one allocation of this thread fails, the one after `nr_allowed`: memory is out
-/// for a moment. Says whether one has failed.
-#[allow(
-    dead_code,
-    reason = "not every test that uses this file has such moments"
-)]
-pub(crate) fn with_one_failure<R>(nr_allowed: i64, work: impl FnOnce() -> R) -> (R, bool) {
-    IS_ONCE.with(|once| once.set(true));
-    UNTIL_FAILURE.with(|until| until.set(nr_allowed));
-    let result = work();
-    let has_failed = UNTIL_FAILURE.with(Cell::get) < 0;
-    UNTIL_FAILURE.with(|until| until.set(-1));
-    IS_ONCE.with(|once| once.set(false));
-    (result, has_failed)
 }
 
 /// Bytes that this thread holds.
