@@ -99,7 +99,7 @@ impl<E: Environment> Mm<E> {
     /// `mlockall` or populating `madvise` brings in: ascending, not overlapping.
     ///
     /// Guards are a matter of pages, which the embedder has. A call that has to know of them, and
-    /// was not told, is [`Unmodelled`](crate::Unmodelled).
+    /// was not told, is [`Unmodelled`].
     ///
     /// ```
     /// use vmaple::{AddrRange, Errno, Mm, MmConfig, MmapArgs};
