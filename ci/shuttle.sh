@@ -15,3 +15,4 @@ export RUSTFLAGS="--cfg shuttle" CARGO_TARGET_DIR="$(target_dir)/shuttle"
 cargo test --release -p maple-tree --test shuttle
 cargo test --release -p maple-tree --features strict --test shuttle
 cargo test --release -p vmaple-locks --test shuttle
+cargo test --release -p vmaple --test shuttle

@@ -9,6 +9,7 @@ use crate::space::{AddressSpace, ReadOf, Space, WaitError, WaitOf};
 use crate::vma_lock::Visit;
 use core::fmt;
 use vmaple_sync::hint::spin_loop;
+use vmaple_sync::planted;
 
 /// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
 /// most write sections are over by then.
@@ -94,7 +95,11 @@ impl<'l, T: Space> VmaWalk<'l, T> {
             space.mmap_lock().pass_writer(held, cancel)?;
         }
         let state = space.mmap_lock().read_killable(held, cancel)?;
-        space.lock_in(&state, Visit::Passing(&self.known), |tree| tree.find(from))
+        let found = space.lock_in(&state, Visit::Passing(&self.known), |tree| tree.find(from));
+        if planted!("mmap_lock_kept") {
+            core::mem::forget(state);
+        }
+        found
     }
 }
 

@@ -138,16 +138,24 @@ impl<E: Environment> Deref for SharedMm<E> {
 impl<E: Environment> SharedMm<E> {
     /// This address space as a source of VMAs for a reader of its maps, or for a query.
     ///
-    /// Each VMA is shown under its own lock, beside calls on others; `mmap_lock` is taken for
-    /// reading, for one VMA, only where a call is changing that one, or puts another mapping in the
-    /// place of one while the reader passes over free addresses. What a [`MapsReader`](crate::MapsReader) then reads is, within a
-    /// read and across reads:
+    /// Each VMA is shown under its own lock, beside calls on others. The source waits for a call
+    /// that is changing the VMA in its way; `mmap_lock` is taken for reading, for one VMA, only
+    /// where it has met many such calls in turn.
     ///
-    /// * ascending: no line begins below the end of the one before;
-    /// * without holes that never were: an address that is mapped throughout, by whatever VMAs, is
-    ///   in some line;
-    /// * true: each line is what a VMA was at some moment since the reader was made, or its part
-    ///   above the line before, if it grew downwards in the meantime.
+    /// # What a reader of maps is promised
+    ///
+    /// Of the text that one [`MapsReader`](crate::MapsReader) reads from start to end, within a read
+    /// and across reads, whatever calls are made meanwhile:
+    ///
+    /// * lines never overlap;
+    /// * lines never go backwards: none begins below the end of the one before;
+    /// * an address that is mapped throughout, by whatever VMAs, is always covered by a line;
+    /// * there is no gap that never was: an address in no line was free at some moment;
+    /// * each line was true at some moment between the start and the end of the reading: a VMA was
+    ///   just so, or a VMA that had grown downwards past the line before, from there on.
+    ///
+    /// Lines of different moments may stand side by side. Linux promises the first three for one
+    /// `read`, and keeps the third.
     ///
     /// A wait ends when `cancel` says so.
     ///
@@ -206,6 +214,11 @@ impl<E: Environment> VmaSource for SharedSource<'_, E> {
         show: impl FnOnce(&Vma, &BrkArea) -> R,
     ) -> Result<Option<R>, WaitError> {
         let next = self.walk.lock_next(self.held, addr, self.cancel)?;
+        if vmaple_sync::planted!("name_wants_mmap_lock")
+            && next.as_deref().is_some_and(|vma| vma.anon_name.is_some())
+        {
+            assert!(self.space.mmap_lock().is_locked(), "as bug 55 had it");
+        }
         Ok(next.map(|vma| show(&vma, &self.space.areas.read())))
     }
 

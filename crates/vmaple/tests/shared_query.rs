@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use vmaple::locks::{Cancel, Held};
-use vmaple::{AddrRange, Errno, Mm, MmConfig, MmapArgs, Query, QueryFlags, SharedMm, answer_query};
+use std::time::Duration;
+use vmaple::locks::{Cancel, Held, WaitError};
+use vmaple::{
+    AddrRange, Errno, MapsReader, Mm, MmConfig, MmapArgs, Query, QueryFlags, ReadError, SharedMm,
+};
 
 const BASE: u64 = 0x1000_0000;
 const PAGE: u64 = 4096;
@@ -49,7 +52,7 @@ fn ask(space: &SharedMm, is_done: &AtomicBool, thread: u64, whole: AddrRange) {
                 flags,
                 ..Query::default()
             };
-            answer_query(&mut space.vma_source(&mut held, &cancel), &mut query)
+            space.query(&mut held, &mut query, &cancel)
         };
         let covering = ask(QueryFlags::empty()).unwrap();
         assert!(covering.range.contains(addr), "{covering:?} for {addr:#x}");
@@ -59,4 +62,37 @@ fn ask(space: &SharedMm, is_done: &AtomicBool, thread: u64, whole: AddrRange) {
         assert!(next.range.end > addr && next.flags.contains(QueryFlags::WRITABLE));
         assert_eq!(ask(QueryFlags::EXECUTABLE), Err(Errno::ENOENT));
     }
+}
+
+/// A reader or a query that waits for a call on its mapping is ended by its canceller, and holds
+/// nothing afterwards.
+#[test]
+fn waits_are_killable() {
+    let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
+    let mut held = Held::nothing();
+    let args = MmapArgs::anonymous(BASE, PAGES * PAGE, 3, 0x32);
+    space.write(&mut held).mmap(&args).unwrap();
+    let cancel = Cancel::new();
+    let mut writing = space.write(&mut held);
+    writing.mprotect(BASE, PAGE, 1).unwrap();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let mut query = Query {
+                addr: BASE,
+                ..Query::default()
+            };
+            space.query(&mut Held::nothing(), &mut query, &cancel)
+        });
+        let reading = scope.spawn(|| {
+            let (mut held, mut buf) = (Held::nothing(), [0; 100]);
+            MapsReader::new().read(&mut space.vma_source(&mut held, &cancel), &mut buf)
+        });
+        thread::sleep(Duration::from_millis(20));
+        assert!(!asking.is_finished() && !reading.is_finished());
+        cancel.cancel();
+        assert_eq!(asking.join().unwrap(), Err(Errno::EINTR));
+        let cancelled = ReadError::Source(WaitError::Cancelled);
+        assert_eq!(reading.join().unwrap(), Err(cancelled));
+    });
+    writing.munmap(BASE, PAGES * PAGE).unwrap();
 }

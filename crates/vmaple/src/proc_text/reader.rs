@@ -91,9 +91,10 @@ impl<E: fmt::Debug + fmt::Display> core::error::Error for ReadError<E> {}
 
 /// A reader of `/proc/PID/maps` with a position of its own.
 ///
-/// Any number of readers may be at work on one address space. Where the address space changes
-/// between two VMAs, lines never overlap and never go backwards: a VMA that begins below the
-/// reader's position is shown from there on.
+/// Any number of readers may be at work on one address space. Where it changes between two VMAs,
+/// lines never overlap and never go backwards: a VMA that begins below the reader's position is
+/// shown from there on. [`SharedMm::vma_source`](crate::SharedMm::vma_source) has all that is
+/// promised beside calls of other threads.
 ///
 /// ```
 /// use vmaple::{MapsReader, Mm, MmConfig, MmapArgs};
@@ -120,6 +121,10 @@ pub struct MapsReader<F = MapsFormat> {
     /// What of `line` has not been given yet.
     pending: core::ops::Range<usize>,
 }
+
+/// A position that all readers share, as in bug 56.
+#[cfg(planted = "shared_position")]
+static SHARED: vmaple_sync::atomic::AtomicU64 = vmaple_sync::atomic::AtomicU64::new(0);
 
 /// Room for a line with a name of usual length.
 const LINE_ROOM: usize = 512;
@@ -295,11 +300,17 @@ impl<F: VmaFormat> MapsReader<F> {
             }
             return Ok(MapsPosition::End);
         };
+        #[cfg(planted = "shared_position")]
+        // Relaxed: it is wrong in any order.
+        let addr = addr.max(SHARED.fetch_max(addr, vmaple_sync::atomic::Ordering::Relaxed));
         let page_shift = source.page_shift();
         let format = &mut self.format;
         let may_copy = format.needs_entry_only();
         let shown = source.with_next(addr, |vma, areas| {
-            let entry = MapsEntry::of(vma, areas, page_shift).from_addr(addr);
+            let mut entry = MapsEntry::of(vma, areas, page_shift);
+            if !vmaple_sync::planted!("whole_line_again") {
+                entry = entry.from_addr(addr);
+            }
             if may_copy && let Some(copy) = entry.owned() {
                 return (MapsPosition::Address(vma.end), Some(copy));
             }
@@ -307,7 +318,11 @@ impl<F: VmaFormat> MapsReader<F> {
             (MapsPosition::Address(vma.end), None)
         })?;
         let Some((next, copy)) = shown else {
-            return Ok(MapsPosition::Gate);
+            return Ok(if vmaple_sync::planted!("gate_overwritten") {
+                MapsPosition::End
+            } else {
+                MapsPosition::Gate
+            });
         };
         if let Some(entry) = copy {
             self.format.put(&entry, None, text);

@@ -14,10 +14,12 @@ use crate::file::Device;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::proc_text::{FilePlace, MappingName, TextBuffer, VmaSource};
+use crate::shared::SharedMm;
 use crate::vma::Vma;
 use bitflags::bitflags;
 use core::fmt::Write;
-use vmaple_locks::Environment;
+use vmaple_locks::level::Nothing;
+use vmaple_locks::{Cancel, Environment, Held};
 
 bitflags! {
     /// What a query asks for, and what its answer says of permissions.
@@ -143,23 +145,19 @@ pub fn search<S: VmaSource, R>(
 
 /// The mapping that `query` asks for, with its name and build id where those were asked for.
 ///
-/// Over the source of a [`SharedMm`](crate::SharedMm) this is the ioctl beside the calls of other
-/// threads: the answer is true of one mapping at one moment. Nothing is allocated.
+/// Over the source of a [`SharedMm`] the answer is true of one mapping at one moment, see
+/// [`SharedMm::query`]. Nothing is allocated.
 ///
 /// # Errors
-/// As [`Mm::query`], and those of the source: EINTR where a wait was cancelled, EAGAIN where a
-/// mapping has too many readers, ESRCH where the address space is another one now.
+/// As [`Mm::query`], and those of the source.
 ///
 /// ```
-/// use vmaple::locks::{Cancel, Held};
-/// use vmaple::{Mm, MmConfig, MmapArgs, Query, SharedMm, answer_query};
+/// use vmaple::{Mm, MmConfig, MmapArgs, Query, answer_query};
 ///
-/// let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
-/// let (mut held, cancel) = (Held::nothing(), Cancel::new());
-/// space.write(&mut held).mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
-///
+/// let mut mm = Mm::new(MmConfig::x86_64());
+/// mm.mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
 /// let mut query = Query { addr: 0x10123, ..Query::default() };
-/// let answer = answer_query(&mut space.vma_source(&mut held, &cancel), &mut query);
+/// let answer = answer_query(&mut mm.vma_source(), &mut query);
 /// assert_eq!(answer.unwrap().range.start, 0x10000);
 /// ```
 #[doc(alias = "PROCMAP_QUERY")]
@@ -202,6 +200,9 @@ fn answer(
         name_len: 0,
         build_id_len: 0,
     };
+    if vmaple_sync::planted!("allocates_under_lock") {
+        drop(core::hint::black_box(alloc::vec![0_u8; name.len().max(1)]));
+    }
     if !build_id.is_empty() {
         let file = vma.backing.file();
         if let Some(id) = file.and_then(|file| file.build_id()) {
@@ -257,5 +258,55 @@ impl<E: Environment> Mm<E> {
     #[doc(alias = "PROCMAP_QUERY")]
     pub fn query(&self, query: &mut Query<'_>) -> Result<QueryAnswer, Errno> {
         answer_query(&mut self.vma_source(), query)
+    }
+}
+
+impl<E: Environment> SharedMm<E> {
+    /// The mapping at an address, or after it, beside the calls of other threads.
+    ///
+    /// Takes every flag and filter of [`Mm::query`], and answers as it does. The answer, with its
+    /// name and build id, is true of one mapping at one moment of the call; with
+    /// [`COVERING_OR_NEXT`](QueryFlags::COVERING_OR_NEXT), what lies between the address and the
+    /// mapping was free, or did not fit the filters, at some moment of it. `mmap_lock` is taken only
+    /// where many calls in turn change just what is asked for. Nothing is allocated.
+    ///
+    /// # Errors
+    /// As [`Mm::query`]. EINTR: `cancel` has ended a wait for a call that changes the mapping.
+    /// EAGAIN: it has as many readers as can be counted. ESRCH: the address space is another one
+    /// now.
+    ///
+    /// ```
+    /// use vmaple::locks::{Cancel, Held};
+    /// use vmaple::{Mm, MmConfig, MmapArgs, Query, SharedMm};
+    ///
+    /// let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
+    /// let (mut held, cancel) = (Held::nothing(), Cancel::new());
+    /// space.write(&mut held).mmap(&MmapArgs::anonymous(0x10000, 0x1000, 3, 0x32)).unwrap();
+    ///
+    /// let mut query = Query { addr: 0x10123, ..Query::default() };
+    /// let answer = space.query(&mut held, &mut query, &cancel);
+    /// assert_eq!(answer.unwrap().range.start, 0x10000);
+    /// ```
+    ///
+    /// One reader's position cannot be moved by a query meanwhile: both borrow what the thread
+    /// holds, and the reader belongs to who reads.
+    ///
+    /// ```compile_fail,E0499
+    /// # use vmaple::locks::{Cancel, Held};
+    /// # use vmaple::{MapsReader, Mm, MmConfig, Query, SharedMm};
+    /// # let space = SharedMm::new(Mm::new(MmConfig::x86_64()));
+    /// # let (mut held, cancel) = (Held::nothing(), Cancel::new());
+    /// let mut maps = space.vma_source(&mut held, &cancel);
+    /// let answer = space.query(&mut held, &mut Query::default(), &cancel);
+    /// MapsReader::new().read(&mut maps, &mut [0; 80]);
+    /// ```
+    #[doc(alias = "PROCMAP_QUERY")]
+    pub fn query(
+        &self,
+        held: &mut Held<Nothing>,
+        query: &mut Query<'_>,
+        cancel: &Cancel<E::Wait>,
+    ) -> Result<QueryAnswer, Errno> {
+        answer_query(&mut self.vma_source(held, cancel), query)
     }
 }
