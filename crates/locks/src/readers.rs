@@ -310,7 +310,9 @@ impl<V, E: Environment> VmaReaders<V, E> {
     ) -> Result<Locked<'l, V, E>, Refusal> {
         let slot = self.keep(slot);
         let id = self.shared.id();
-        slot.prefetch();
+        if matches!(visit, Visit::Passing(_)) {
+            slot.prefetch();
+        }
         let hold = slot
             .lock
             .start_read::<E::Readers, E::Wait>(&self.shared.seq, visit, || slot.is_in(id))?;

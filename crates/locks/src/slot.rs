@@ -70,18 +70,21 @@ impl<V> VmaSlot<V> {
         }
     }
 
-    /// Asks the processor for what follows the lock, before it is locked: whoever waits for the
-    /// reader need not wait for its memory too.
+    /// Asks the processor for the lock, to be written, and for what follows it, before it is locked:
+    /// whoever waits for the reader need not wait for its memory too, and a reader that loses its
+    /// processor while it waits for memory has not locked it yet.
     #[inline]
     pub(crate) fn prefetch(&self) {
         #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle))))]
-        for line in 1..size_of::<Self>().div_ceil(64) {
-            use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let address = core::ptr::from_ref(self)
-                .cast::<i8>()
-                .wrapping_add(64 * line);
-            // SAFETY: Every x86-64 processor has it, and it reads nothing: any address will do.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
+        {
+            use core::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
+            let address = core::ptr::from_ref(self).cast::<i8>();
+            // SAFETY: Every x86-64 processor takes it, and it reads nothing: any address will do.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(address) };
+            for line in 1..size_of::<Self>().div_ceil(64) {
+                // SAFETY: As above.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64 * line)) };
+            }
         }
     }
 
