@@ -101,7 +101,7 @@ fn head(out: &mut String, sides: &[Side]) {
         return;
     };
     let manner = if load.preempted {
-        "at low priority beside a busy thread on their processor"
+        "at low priority, on one processor with a thread that is busy two milliseconds of three"
     } else {
         "at the priority of all others"
     };

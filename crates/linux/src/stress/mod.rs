@@ -49,7 +49,7 @@ pub struct Load {
     pub duration: Duration,
     /// Mappers and faulters on the first processor, readers on the second.
     pub pinned: bool,
-    /// Readers at low priority beside a thread that is always busy.
+    /// Readers at low priority beside a thread that is busy two milliseconds of three.
     pub preempted: bool,
 }
 

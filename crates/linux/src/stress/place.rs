@@ -9,6 +9,7 @@ use super::crew::End;
 use super::{Load, StressError};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use std::time::{Duration, Instant};
 
 /// What a thread of the load does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,9 +66,17 @@ fn pin(role: Role) -> Result<(), StressError> {
         .map_err(failed("bind a thread to a processor"))
 }
 
-/// Is busy until the end.
+/// How long the busy thread works, and how long it then sleeps: the rhythm of the published test.
+const BUSY: Duration = Duration::from_millis(2);
+const ASLEEP: Duration = Duration::from_millis(1);
+
+/// Is busy until the end, but for short pauses: the only time that readers of low priority have.
 pub(super) fn be_busy(end: &End) {
     while !end.is_near() {
-        std::hint::spin_loop();
+        let since = Instant::now();
+        while since.elapsed() < BUSY {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(ASLEEP);
     }
 }
