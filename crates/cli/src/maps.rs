@@ -82,8 +82,7 @@ struct Json<'a> {
 pub(crate) fn maps(args: &Maps) -> ExitCode {
     let mappings = match mappings(args) {
         Ok(mappings) if mappings.is_empty() && args.filters.flags().is_empty() => {
-            let message = format!("process {} has no memory map (a kernel thread?)", args.pid);
-            return fail(TROUBLE, &message);
+            return fail(TROUBLE, &without_map(Pid::from_raw(args.pid)));
         }
         Ok(mappings) => mappings,
         Err(error) => return fail(TROUBLE, &explain(&error)),
@@ -125,9 +124,14 @@ pub(crate) fn publish(json: Option<&Path>, value: &impl Serialize, text: &str) -
     ExitCode::SUCCESS
 }
 
+fn without_map(pid: Pid) -> String {
+    format!("process {pid} has no memory map (a kernel thread?)")
+}
+
 /// One line on why a process cannot be looked at.
 pub(crate) fn explain(error: &Error) -> String {
     match error {
+        Error::Gone { pid, .. } if Path::new(&format!("/proc/{pid}")).exists() => without_map(*pid),
         Error::Gone { pid, .. } => format!("no process {pid}, or it has ended"),
         other => other.to_string(),
     }

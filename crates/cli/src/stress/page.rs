@@ -11,7 +11,7 @@ const STYLE: &str = include_str!("page.css");
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 360.0;
 const LEFT: f64 = 70.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
 /// Percentiles at which the lower axis has a mark.
@@ -95,6 +95,11 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
+/// A number of things, in words.
+fn counted(nr: usize, what: &str) -> String {
+    format!("{nr} {what}{}", if nr == 1 { "" } else { "s" })
+}
+
 fn head(out: &mut String, sides: &[Side]) {
     let with_readers = sides.iter().max_by_key(|side| side.outcome.load.readers);
     let Some(load) = with_readers.map(|side| &side.outcome.load) else {
@@ -107,12 +112,12 @@ fn head(out: &mut String, sides: &[Side]) {
     };
     let _ = write!(
         out,
-        "<p>{} mappings that stay and as many that come and go; {} mappers, {} faulters; {} \
-         readers of maps {manner}; {:.1} s for each side.</p>",
+        "<p>{} mappings that stay and as many that come and go; {}, {}; {} of maps {manner}; \
+         {:.1} s for each side.</p>",
         load.vmas,
-        load.mappers,
-        load.faulters,
-        load.readers,
+        counted(load.mappers, "mapper"),
+        counted(load.faulters, "faulter"),
+        counted(load.readers, "reader"),
         load.duration.as_secs_f64()
     );
 }
@@ -238,6 +243,12 @@ fn bars(out: &mut String, title: &str, sides: &[Side], value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_not_many() {
+        assert_eq!(counted(1, "mapper"), "1 mapper");
+        assert_eq!(counted(2, "reader"), "2 readers");
+    }
 
     #[test]
     fn axes_are_logarithmic() {

@@ -195,6 +195,16 @@ fn what_cannot_be_looked_at_is_said_in_one_line() {
     let gone = run(&["query", "2147483646", "0"]);
     assert_eq!(gone.status.code(), Some(125));
     assert_eq!(told(&gone).lines().count(), 1);
+    // Process 2 is the kernel's own where we see the whole machine.
+    let status = std::fs::read_to_string("/proc/2/status").unwrap_or_default();
+    if status.contains("Kthread:\t1") {
+        for arguments in [&["maps", "2"][..], &["query", "2", "0"]] {
+            let output = run(arguments);
+            assert_eq!(output.status.code(), Some(125));
+            let expected = "vmaple: process 2 has no memory map (a kernel thread?)\n";
+            assert_eq!(told(&output), expected);
+        }
+    }
     for wrong in [
         &["maps", "self"][..],
         &["query", "1", "main"],
