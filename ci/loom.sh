@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every interleaving of the lock-free protocols, under the model checker loom, on the real code.
 # --short bounds the preemptions of one execution to two, by which nearly all known bugs of this
-# kind show; without it the number is free.
+# kind show; without it the number is free, but where a test would not come to an end: those name
+# their own bound (`Preemptions::AtMost`), which is three to eight.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source ci/lib.sh

@@ -1,6 +1,7 @@
 //! The rows of the address space's locks: `mmap_lock`, one VMA's lock, whole lookups, one thread
 //! and two; both ways for readers to say that they read, and the standard library's lock.
 
+use crate::behind;
 use crate::meter::{Meter, Sample};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -26,11 +27,15 @@ pub(crate) fn rows() -> Vec<(String, Vec<&'static str>)> {
         row("locks:lookup_apart/2 threads", &with_peer),
         row("locks:write_after_reads/1", &schemes),
         row("locks:write_after_reads/1000", &schemes),
+        row(behind::ROW, &behind::SIDES),
     ]
 }
 
 /// Measures a row for a side; None: there is no such row.
 pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
+    if row == behind::ROW {
+        return behind::run(side, is_short);
+    }
     let ops = if is_short { 20_000 } else { 10_000_000 };
     let kind = row.strip_prefix("locks:")?;
     let mut meter = Meter::new();

@@ -9,6 +9,7 @@
 //! checksum is not the one that the row's definition gives.
 #![cfg_attr(loom, allow(dead_code, reason = "not run under the checker"))]
 
+mod behind;
 mod locks;
 mod maps;
 mod markdown;

@@ -66,6 +66,11 @@ impl Meter {
         result
     }
 
+    /// Adds a time that was measured otherwise.
+    pub(crate) fn add(&mut self, time: Duration) {
+        self.time += time;
+    }
+
     /// The measurement as a row.
     pub(crate) fn sample(&self, name: &str, ops: u64, checksum: u64, note: String) -> Sample {
         Sample {

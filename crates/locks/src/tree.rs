@@ -18,8 +18,10 @@
 mod ahead;
 mod carve;
 mod changes;
+mod validate;
 
 pub use changes::{ChangeError, Fate, InsertError};
+pub use validate::Broken;
 
 use crate::cancel::{Cancel, Cancelled};
 use crate::env::Environment;
@@ -39,7 +41,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroUsize;
 use core::ops::{Deref, Range};
-use maple_tree::{MapleTree, Span, TreeWriter, Violation};
+use maple_tree::{MapleTree, Span, TreeWriter};
 use vmaple_sync::atomic::{AtomicBool, Ordering};
 use vmaple_sync::joint::Joint;
 
@@ -452,29 +454,6 @@ impl<V, E: Environment> VmaTree<V, E> {
                 .lock
                 .start_write::<E::Readers, E::Wait>(section, cancel)?;
         }
-        Ok(())
-    }
-
-    /// Checks every invariant of the structure. O(n).
-    ///
-    /// # Errors
-    ///
-    /// The first violation found in the index.
-    ///
-    /// # Panics
-    ///
-    /// When the index and the VMAs say different things.
-    pub fn validate(&self) -> Result<(), Violation> {
-        self.index.validate()?;
-        let mut nr_seen = 0;
-        for (span, slot) in self.index.reader().iter() {
-            nr_seen += 1;
-            // SAFETY: 1 and 2: attached to this tree, which is borrowed.
-            assert_eq!(unsafe { slot.span() }, span, "index and VMA disagree");
-            assert!(slot.lock.is_attached(), "a detached VMA in the index");
-            assert!(slot.is_in(self.shared.id()), "a foreign VMA in the index");
-        }
-        assert_eq!(nr_seen, self.len, "VMAs were miscounted");
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ fn biased_reader_then_writer() {
 
 #[test]
 fn bias_passes_on_what_was_written() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(3), || {
         let model = Model::attached();
         let readers = [(); 2].map(|()| {
             let model = Arc::clone(&model);
@@ -83,7 +83,7 @@ fn bias_passes_on_what_was_written() {
 /// A spot that holds another lock by now: its first section is over for the writer.
 #[test]
 fn a_spot_used_again() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(8), || {
         let (model, next) = (biased(), biased());
         let reader = {
             let (model, next) = (Arc::clone(&model), Arc::clone(&next));

@@ -64,7 +64,7 @@ fn mmap_lock_excludes() {
 /// A reader and a writer that wait for each other: the line, and who is granted what.
 #[test]
 fn mmap_lock_hands_over() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(8), || {
         let model = Model::<Parked>::new();
         let writer = {
             let model = Arc::clone(&model);

@@ -7,7 +7,7 @@ use crate::sequence::{Known, MmSeq};
 use crate::vma_lock::Visit;
 use std::sync::Arc;
 use vmaple_sync::atomic::{AtomicU32, Ordering};
-use vmaple_sync::model;
+use vmaple_sync::model::{self, Preemptions};
 use vmaple_sync::names::{Name, named};
 use vmaple_sync::wait::{Spin, Wait};
 
@@ -74,7 +74,7 @@ fn a_new_vma_is_write_locked() {
 /// reading it again: if that is right, it sees what was written there.
 #[test]
 fn what_is_known_to_be_over_is_seen() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(7), || {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
@@ -133,7 +133,7 @@ fn the_end_of_a_section_publishes() {
 /// must come with what was written in it. (A relaxed store of it did not, which loom found.)
 #[test]
 fn a_later_section_publishes_too() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(7), || {
         let model = Model::attached();
         let reader = {
             let model = Arc::clone(&model);
@@ -152,7 +152,7 @@ fn a_later_section_publishes_too() {
 
 #[test]
 fn no_wake_up_is_lost() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(3), || {
         let model = Model::attached();
         let readers = [(); 2].map(|()| {
             let model = Arc::clone(&model);
@@ -219,7 +219,7 @@ fn an_object_used_again_elsewhere() {
 /// Bug 50.
 #[test]
 fn a_cancelled_writer_leaves_no_flag() {
-    model::check(|| {
+    model::check_with(Preemptions::AtMost(8), || {
         let model = Model::attached();
         let cancel: Arc<Cancel<Parked>> = Arc::new(Cancel::with_wait());
         let hold = model

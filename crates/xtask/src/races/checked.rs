@@ -5,6 +5,7 @@ use crate::plants::{Checker, Plant, Test};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -65,11 +66,18 @@ impl Checks {
         if checked.test.name.starts_with("checks") {
             command.arg(&checked.test.name);
         }
-        let (printed, is_success) = run_until_found(&mut command)?;
-        if is_success {
+        let (printed, ending) = run_until_found(&mut command)?;
+        let crashed = || match ending {
+            Ending::Crashed(signal) => Some(Outcome::Caught {
+                by: running(&printed)?,
+                steps: format!("      no steps: the program died by signal {signal}\n"),
+            }),
+            _ => None,
+        };
+        if ending == Ending::Passed {
             return Ok(Outcome::Survived);
         }
-        steps_of(&printed).ok_or_else(|| {
+        steps_of(&printed).or_else(crashed).ok_or_else(|| {
             let last = printed.lines().rev().take(20).collect::<Vec<_>>();
             let last: Vec<_> = last.into_iter().rev().collect();
             format!(
@@ -120,6 +128,15 @@ impl Checks {
     }
 }
 
+/// How a test binary ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Passed,
+    Failed,
+    /// By this signal, of its own.
+    Crashed(i32),
+}
+
 /// A line of what cargo says.
 #[derive(Deserialize)]
 struct Artifact {
@@ -135,8 +152,8 @@ fn executable(messages: &str) -> Option<PathBuf> {
 }
 
 /// Runs a test binary until it ends, has shown the steps of a failure, or has taken too long.
-/// Returns what it printed, and whether it passed.
-fn run_until_found(command: &mut Command) -> Result<(String, bool), String> {
+/// Returns what it printed, and how it ended.
+fn run_until_found(command: &mut Command) -> Result<(String, Ending), String> {
     let (reader, writer) = std::io::pipe().map_err(|error| format!("a pipe: {error}"))?;
     let second = writer
         .try_clone()
@@ -179,7 +196,13 @@ fn run_until_found(command: &mut Command) -> Result<(String, bool), String> {
         let _ = child.kill();
     }
     let status = child.wait().map_err(|error| format!("the test: {error}"))?;
-    Ok((printed, !is_found && status.success()))
+    let ending = match status.signal() {
+        _ if is_found => Ending::Failed,
+        _ if status.success() => Ending::Passed,
+        Some(signal) if is_ended => Ending::Crashed(signal),
+        _ => Ending::Failed,
+    };
+    Ok((printed, ending))
 }
 
 /// The first failing execution: the test's name, and the steps with what they led to.
@@ -188,23 +211,19 @@ fn steps_of(printed: &str) -> Option<Outcome> {
     let (steps, end) = after.split_once(FOOT)?;
     let (reason, end) = end.split_once("\nthread '").unwrap_or((end, ""));
     let by = end.split_once('\'').map(|(name, _)| name.to_owned());
-    let running = || {
-        let line = before
-            .lines()
-            .rev()
-            .find(|line| line.starts_with("test "))?;
-        Some(
-            line.trim_start_matches("test ")
-                .split(' ')
-                .next()?
-                .to_owned(),
-        )
-    };
     let reason = reason.trim().lines().next().unwrap_or_default();
     Some(Outcome::Caught {
-        by: running().or(by)?,
+        by: running(before).or(by)?,
         steps: format!("{}\n      {reason}\n", steps.trim_matches('\n')),
     })
+}
+
+/// The test that was running when this was printed.
+fn running(printed: &str) -> Option<String> {
+    let is_head = |line: &&str| line.starts_with("test ") && line.contains(" ... ");
+    let line = printed.lines().rev().find(is_head)?;
+    let name = line.strip_prefix("test ")?.split(' ').next()?;
+    Some(name.to_owned())
 }
 
 #[cfg(test)]
