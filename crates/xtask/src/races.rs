@@ -53,6 +53,21 @@ impl Wanted {
         Ok(wanted)
     }
 
+    /// The command that writes the page.
+    fn command(&self) -> String {
+        let mut command = String::from("cargo xtask races");
+        if self.is_short {
+            command.push_str(" --short");
+        }
+        if let Some(page) = &self.page {
+            let _ = write!(command, " --markdown {}", page.display());
+        }
+        for name in &self.names {
+            let _ = write!(command, " {name}");
+        }
+        command
+    }
+
     fn wants(&self, plant: &Plant) -> bool {
         let is_named = self.names.is_empty()
             || self
@@ -97,7 +112,7 @@ fn show(wanted: &Wanted) -> Result<usize, String> {
         return Ok(0);
     }
     let mut checks = Checks::new(&workspace.root, &workspace.target);
-    let mut page = String::from(PAGE_HEAD);
+    let mut page = format!("{PAGE_HEAD}\nWritten by `{}`.\n", wanted.command());
     let mut nr_survived = 0;
     for plant in races {
         let shown = Shown::of(plant, &list, &mut checks, &workspace.root)?;
@@ -117,8 +132,7 @@ const PAGE_HEAD: &str = "\
 Each bug of this page was planted in the code, and found by the model checker: the steps are those
 of the execution that failed. Steps go from top to bottom, one column for each thread; a step says
 in which function it was made, what it did to which word, and with which memory ordering. `looks 1
-(is 3)` is a load that did not see the last store, which weak memory allows. Written by
-`cargo xtask races --markdown docs/races.md`.
+(is 3)` is a load that did not see the last store, which weak memory allows.
 ";
 
 /// Whether a model checker or a type catches it; what only memory calls show is for other tests.
