@@ -1,11 +1,15 @@
 //! Sizes, resource limits and the commit limit.
 
-use crate::config::{MmConfig, Overcommit};
+#[cfg(doc)]
+use crate::config::MmConfig;
+use crate::config::Overcommit;
 use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::vma::Vma;
+use alloc::sync::Arc;
+use core::fmt;
 use vmaple_locks::Environment;
 
 /// Private writable memory other than a stack: what RLIMIT_DATA counts.
@@ -50,20 +54,56 @@ pub(crate) fn count_pages(counters: &mut Counters, flags: VmFlags, pages: i64) {
     }
 }
 
+/// Decides whether memory may be committed: [`Overcommit`] is Linux's way.
+///
+/// ```
+/// use std::sync::Arc;
+/// use vmaple::{CommitRule, Errno, Mm, MmConfig, MmapArgs};
+///
+/// /// Two pages at a time, and ten in all.
+/// #[derive(Debug)]
+/// struct Thrifty;
+///
+/// impl CommitRule for Thrifty {
+///     fn permits(&self, committed: u64, pages: u64) -> bool {
+///         pages <= 2 && committed + pages <= 10
+///     }
+/// }
+///
+/// let mut mm = Mm::new(MmConfig::x86_64());
+/// mm.set_commit_rule(Arc::new(Thrifty));
+/// let map = |mm: &mut Mm, len| mm.mmap(&MmapArgs::anonymous(0, len, 3, 0x22));
+/// assert!(map(&mut mm, 0x2000).is_ok());
+/// assert_eq!(map(&mut mm, 0x3000), Err(Errno::ENOMEM.into()));
+/// ```
+pub trait CommitRule: fmt::Debug + Send + Sync {
+    /// Whether an address space that has committed so many pages may commit `pages` more. It runs
+    /// inside a call on that address space and should be quick.
+    #[doc(alias = "__vm_enough_memory")]
+    fn permits(&self, committed: u64, pages: u64) -> bool;
+}
+
+impl CommitRule for Overcommit {
+    fn permits(&self, committed: u64, pages: u64) -> bool {
+        match *self {
+            Overcommit::Always => true,
+            Overcommit::Heuristic { total_pages } => pages <= total_pages,
+            Overcommit::Never { limit_pages } => committed.saturating_add(pages) <= limit_pages,
+        }
+    }
+}
+
 /// Whether `pages` more can be committed by an address space with these counts.
 pub(crate) fn enough_memory(
-    config: &MmConfig,
+    rule: &dyn CommitRule,
     counters: &Counters,
     pages: u64,
 ) -> Result<(), Errno> {
-    let enough = match config.overcommit {
-        Overcommit::Always => true,
-        Overcommit::Heuristic { total_pages } => pages <= total_pages,
-        Overcommit::Never { limit_pages } => {
-            counters.committed.saturating_add(pages) <= limit_pages
-        }
-    };
-    if enough { Ok(()) } else { Err(Errno::ENOMEM) }
+    if rule.permits(counters.committed, pages) {
+        Ok(())
+    } else {
+        Err(Errno::ENOMEM)
+    }
 }
 
 impl<E: Environment> Mm<E> {
@@ -88,7 +128,20 @@ impl<E: Environment> Mm<E> {
     /// Whether `pages` more can be committed.
     #[doc(alias = "security_vm_enough_memory_mm")]
     pub(crate) fn enough_memory(&self, pages: u64) -> Result<(), Errno> {
-        enough_memory(&self.config, &self.counters, pages)
+        enough_memory(self.commit_rule(), &self.counters, pages)
+    }
+
+    fn commit_rule(&self) -> &dyn CommitRule {
+        match &self.commit_rule {
+            Some(rule) => &**rule,
+            None => &self.config.overcommit,
+        }
+    }
+
+    /// Lets `rule` decide about commitments in the place of [`MmConfig::overcommit`], here and in
+    /// the children that fork makes.
+    pub fn set_commit_rule(&mut self, rule: Arc<dyn CommitRule>) {
+        self.commit_rule = Some(rule);
     }
 
     /// Whether locking is permitted at all.

@@ -1,6 +1,6 @@
 //! `fork`: the child's copy of the map.
 
-use crate::accounting::{count_vma, enough_memory};
+use crate::accounting::{CommitRule, count_vma, enough_memory};
 use crate::counters::Counters;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
@@ -57,14 +57,19 @@ impl<E: Environment> Mm<E> {
             config,
             uffd_features,
             counters: ours,
+            commit_rule,
             ..
         } = self;
+        let rule: &dyn CommitRule = match commit_rule {
+            Some(rule) => &**rule,
+            None => &config.overcommit,
+        };
         let copied = tree.duplicate(|vma| {
             if refusal.is_err() || vma.flags.contains(VmFlags::DONTCOPY) {
                 return None;
             }
             if vma.flags.contains(VmFlags::ACCOUNT) {
-                refusal = enough_memory(config, ours, vma.len() >> config.page_shift());
+                refusal = enough_memory(rule, ours, vma.len() >> config.page_shift());
             }
             let follows = |uffd| features_of(uffd_features, uffd).event_fork;
             let copy = child_vma(vma, follows, || {
@@ -83,6 +88,7 @@ impl<E: Environment> Mm<E> {
             gate: self.gate.clone(),
             uffd_features: contexts,
             def_flags: self.def_flags - VmFlags::LOCKED_MASK,
+            commit_rule: self.commit_rule.clone(),
             guards: None,
             next_anon,
             next_shared: self.next_shared,

@@ -126,6 +126,7 @@ mod vma;
 mod vma_tree;
 mod walk;
 
+pub use accounting::CommitRule;
 pub use addr::AddrRange;
 pub use apart::Apart;
 pub use areas::BrkArea;

@@ -1,5 +1,6 @@
 //! The address space: its parts, how it is seeded, and how it is read.
 
+use crate::accounting::CommitRule;
 use crate::addr::AddrRange;
 use crate::areas::{BrkArea, PublishedAreas};
 use crate::config::MmConfig;
@@ -43,6 +44,8 @@ pub struct Mm<
     pub(crate) counters: Counters,
     /// In no order, each context once: there is hardly ever more than one.
     pub(crate) uffd_features: Vec<(UffdId, UffdFeatures)>,
+    /// Decides about commitments, if not the configuration.
+    pub(crate) commit_rule: Option<Arc<dyn CommitRule>>,
     /// Guard pages in what the next call brings in, ascending; none: not told.
     pub(crate) guards: Option<Vec<AddrRange>>,
     /// Number of the next anon_vma.
@@ -87,6 +90,7 @@ impl<E: Environment> Clone for Mm<E> {
             def_flags: self.def_flags,
             counters: self.counters,
             uffd_features: self.uffd_features.clone(),
+            commit_rule: self.commit_rule.clone(),
             guards: None,
             next_anon: self.next_anon,
             next_shared: self.next_shared,
@@ -129,6 +133,7 @@ impl<E: Environment> Mm<E> {
             def_flags: VmFlags::empty(),
             counters: Counters::default(),
             uffd_features: Vec::new(),
+            commit_rule: None,
             guards: None,
             next_anon: 1,
             next_shared: 1 << 63,

@@ -3,7 +3,11 @@
 //! No running kernel here has them, so what is known of 4 KiB pages judges: a machine whose pages,
 //! addresses and limits are all so many times as large does the same in its own measure.
 
-use vmaple::{CallError, Errno, LayoutKind, Mm, MmConfig, MmapArgs, Vma};
+use std::sync::Arc;
+
+use vmaple::{
+    AnonAlignment, CallError, CommitRule, Errno, LayoutKind, Mm, MmConfig, MmapArgs, Vma,
+};
 
 struct Rng(u64);
 
@@ -184,4 +188,63 @@ fn spaces_of_48_bits() {
 #[test]
 fn spaces_of_56_bits() {
     space_of(56);
+}
+
+/// Which lengths each kernel aligns to huge pages of 2 MiB.
+#[test]
+fn huge_page_alignment_of_other_kernels() {
+    const MIB: u64 = 1 << 20;
+    let lengths = [MIB, 2 * MIB, 3 * MIB, 4 * MIB];
+    for (rule, aligned) in [
+        (AnonAlignment::Never, [false, false, false, false]),
+        (AnonAlignment::AtLeastPmd, [false, true, true, true]),
+        (AnonAlignment::MultipleOfPmd, [false, true, false, true]),
+    ] {
+        for (len, aligned) in lengths.into_iter().zip(aligned) {
+            let mut config = MmConfig::x86_64();
+            config.thp.anonymous = rule;
+            let mut mm = Mm::new(config);
+            let map = |mm: &mut Mm, addr| {
+                mm.mmap(&MmapArgs::anonymous(addr, len, 3, 0x22))
+                    .expect("room")
+            };
+            let at = map(&mut mm, 0);
+            assert_eq!(at % (2 * MIB) == 0, aligned, "{rule:?}, {len:#x}");
+            // A hint is taken as it is.
+            assert_eq!(map(&mut mm, 0x1000_0000_1000), 0x1000_0000_1000, "{rule:?}");
+        }
+    }
+}
+
+/// A rule of commitments of the embedder's own, asked by every call that commits.
+#[test]
+fn commitments_by_a_rule_of_ones_own() {
+    #[derive(Debug)]
+    struct AtMost(u64);
+    impl CommitRule for AtMost {
+        fn permits(&self, committed: u64, pages: u64) -> bool {
+            committed + pages <= self.0
+        }
+    }
+    let enomem = Err(CallError::Errno(Errno::ENOMEM));
+    let mut mm = Mm::new(MmConfig::x86_64());
+    mm.set_commit_rule(Arc::new(AtMost(10)));
+    let map = |mm: &mut Mm, pages, prot| mm.mmap(&MmapArgs::anonymous(0, pages * PAGE, prot, 0x22));
+    let first = map(&mut mm, 6, 3).expect("six of ten");
+    assert_eq!(map(&mut mm, 5, 3), enomem);
+    let readable = map(&mut mm, 5, 1).expect("nothing is committed for it");
+    assert_eq!(mm.mprotect(readable, 5 * PAGE, 3).map(|()| 0), enomem);
+    assert_eq!(mm.mremap(first, 6 * PAGE, 11 * PAGE, 1, 0), enomem);
+    assert_eq!(
+        mm.fork().map(|_| ()).map_err(|error| error.0),
+        Err(Errno::ENOMEM)
+    );
+    mm.munmap(first, 2 * PAGE).unwrap();
+    let mut child = mm.fork().expect("four and four");
+    assert_eq!(
+        map(&mut child, 7, 3),
+        enomem,
+        "the child has the rule as well"
+    );
+    assert!(map(&mut child, 6, 3).is_ok());
 }

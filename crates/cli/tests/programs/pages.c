@@ -1,9 +1,11 @@
 /* pages: calls whose results hang on pages, on what is set aside, or on settings of the process:
  * guard pages that are brought in, huge pages where there are none, PR_SET_THP_DISABLE,
- * MADV_COLLAPSE, PR_SET_MM_MAP. */
+ * MADV_COLLAPSE, PR_SET_MM_MAP, rings of perf_event_open. */
 #include "check.h"
+#include <linux/perf_event.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -113,9 +115,36 @@ static void all_bounds(void)
     CHECK(mprotect(area, PAGE, PROT_READ | PROT_WRITE) == 0);
 }
 
+/* A ring of perf_event_open is mapped whole, and never executed. */
+static void whole_rings(void)
+{
+    struct perf_event_attr attr = {
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = PERF_COUNT_SW_DUMMY,
+        .disabled = 1, .exclude_kernel = 1,
+    };
+    int fd = (int)syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0UL);
+    if (fd < 0)
+        return;
+    size_t len = 5 * PAGE;
+    char *ring = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(ring != MAP_FAILED);
+    CHECK(mmap(NULL, len, PROT_EXEC, MAP_SHARED, fd, 0) == MAP_FAILED);
+    (void)munmap(ring + PAGE, PAGE);
+    (void)mprotect(ring, PAGE, PROT_READ);
+    (void)mremap(ring, len, PAGE, 0);
+    CHECK(mprotect(ring, len, PROT_READ) == 0);
+    char *moved = mremap(ring, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, map(2 * len, 0));
+    if (moved != MAP_FAILED)
+        ring = moved;
+    (void)mmap(ring + PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    CHECK(munmap(ring, len) == 0);
+    CHECK(close(fd) == 0);
+}
+
 int main(void)
 {
     guards();
+    whole_rings();
     huge_pages();
     settings();
     all_bounds();

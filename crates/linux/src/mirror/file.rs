@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, VmFlags};
+use vmaple::{
+    Device, Errno, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, VmFlags, Vma,
+    VmaOperations,
+};
 
 use crate::event::{FileSize, MappedFileFacts};
 use crate::procfs::files;
@@ -166,12 +169,27 @@ impl MappedFile for MirroredFile {
         }
     }
 
+    fn write_path(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        // A newline in the path reaches maps as four characters, and a query as it is. Only the
+        // path of the descriptor could tell it from a path that holds those four.
+        let mut lines = String::new();
+        self.write_name(&mut lines)?;
+        for (index, part) in lines.split("\\012").enumerate() {
+            if index > 0 {
+                out.write_char('\n')?;
+            }
+            out.write_str(part)?;
+        }
+        Ok(())
+    }
+
     fn access(&self) -> FileAccess {
         let file = &self.facts.file;
         FileAccess {
             readable: file.readable,
             writable: file.writable,
-            noexec: file.noexec,
+            // Files without a place of their own are never executed, since 6.18 by mmap either.
+            noexec: file.noexec || file.filesystem_magic == files::ANON_INODE_FS_MAGIC,
             append_only: file.append_only,
             swap_file: false,
         }
@@ -228,6 +246,26 @@ impl MappedFile for MirroredFile {
 
     fn shared_zero_object(&self) -> Option<FileRef> {
         self.zero.clone()
+    }
+
+    fn operations(&self) -> Option<&dyn VmaOperations> {
+        let is_perf_event = self.facts.file.name.as_bytes() == b"anon_inode:[perf_event]";
+        is_perf_event.then_some(&PerfEvent)
+    }
+}
+
+/// The driver of `perf_event_open`'s rings.
+#[derive(Debug)]
+struct PerfEvent;
+
+impl VmaOperations for PerfEvent {
+    fn has_close(&self) -> bool {
+        true
+    }
+
+    /// A ring is mapped whole.
+    fn may_split(&self, _: &Vma, _: u64) -> Result<(), Errno> {
+        Err(Errno::EINVAL)
     }
 }
 

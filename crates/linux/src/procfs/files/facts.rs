@@ -105,7 +105,7 @@ fn is_zero(value: &u32) -> bool {
 
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
-const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
+pub(crate) const ANON_INODE_FS_MAGIC: u64 = 0x0904_1934;
 /// The rings of `io_setup`, whose inodes have no type at all.
 const AIO_RING_MAGIC: u64 = 0xa10a_10a1;
 

@@ -8,6 +8,7 @@ mod facts;
 mod name;
 mod table;
 
+pub(crate) use facts::ANON_INODE_FS_MAGIC;
 pub use facts::{DeviceNumber, FileFacts, FileKind, map_files_facts};
 pub use name::{FileName, escape_newlines};
 pub use table::{FileTable, Identified};
