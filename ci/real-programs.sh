@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The main job on real input: runs programs under `vmaple run --check every` and wants their own
 # exit status, no difference and no re-seed. --short takes the programs that need a few seconds;
-# without it come larger programs, servers under load, a browser, and random memory calls over many seeds (NR_SEEDS, default 25,
-# for each of the profiles).
+# without it come larger programs, servers under load, a browser, and random memory calls over many
+# seeds (NR_SEEDS, default 25, for each of the profiles).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 source ci/lib.sh
@@ -13,6 +13,8 @@ cargo build --release -p vmaple-cli || exit
 vmaple="$(target_dir)/release/vmaple"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+kept="$(target_dir)/real-programs"
+mkdir -p "$kept"
 nr_run=0
 failed=()
 
@@ -37,6 +39,8 @@ expect() {
   printf '%-6s status %3d, %6s calls, %s differences, %s re-seeds: %.90s\n' "$verdict" "$status" \
     "$(field calls)" "$(field differences)" "$(field reseeds)" "${*//$'\n'/ }"
   if [ $verdict = FAILED ]; then
+    cp "$work/messages" "$kept/$nr_run"
+    printf '  all messages: %s\n' "$kept/$nr_run"
     tail -n 25 "$work/messages"
   fi
 }
