@@ -106,7 +106,7 @@ impl<'t, E: Entry, C: Config> Appender<'t, E, C> {
         appender
     }
 
-    /// Leaves `nr_slots` of each leaf's slots free, for stores in between later on. At least a third
+    /// Leaves `nr_slots` of each leaf's slots free, for stores in between later on. At least half
     /// is filled all the same.
     #[must_use]
     pub fn leaving_room(mut self, nr_slots: usize) -> Self {

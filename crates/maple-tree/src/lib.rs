@@ -101,7 +101,7 @@
 //! with its neighbour or splits it. A write beside readers, and one that spans leaves, builds new
 //! nodes for what changes and publishes them with one store: it allocates (from a pool that it
 //! fills itself), and displaced nodes are kept until readers have left. Memory is about 26 bytes
-//! per entry of a tree filled in ascending order, and 35 of one with a single owner filled in
+//! per entry of a tree filled in ascending order, and 33 of one with a single owner filled in
 //! random order (gaps between half of the ranges counted in).
 //!
 //! # Limits

@@ -41,10 +41,10 @@ pub trait Node: Sized + fmt::Debug {
     /// How many slots it has.
     const SLOTS: usize;
     /// How many a node uses at least, unless it is the last of its level.
-    const MIN: usize = if Self::SLOTS / 3 < 2 {
+    const MIN: usize = if Self::SLOTS / 2 < 2 {
         2
     } else {
-        Self::SLOTS / 3
+        Self::SLOTS / 2
     };
 
     /// A node with nothing in it.

@@ -241,7 +241,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 return self.edit_pair(way, at, Mates::Either, span, new);
             }
             if nr_left > C::Leaf::SLOTS {
-                let mates = self.overflow_mates(way, at, &cut)?;
+                let mates = self.overflow_mates(way, at, &cut, new)?;
                 return self.edit_pair(way, at, mates, span, new);
             }
         } else if new.is_erasure() && at.leaf.pivots()[0] == at.bounds.last {

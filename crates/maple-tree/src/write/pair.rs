@@ -80,11 +80,6 @@ impl<'w, C: Config> Window<'w, C> {
     }
 }
 
-/// How many slots two leaves may use together after sharing: full ones would overflow again soon.
-const fn most_shared<N: Node>() -> usize {
-    2 * N::SLOTS - N::SLOTS / 8 - 1
-}
-
 fn gather<C: Config>(row: &mut Row, at: &LeafAt<'_, C>) {
     let pivots = &at.leaf.pivots()[..at.nr_used()];
     for (last, word) in pivots.iter().zip(at.leaf.slots()) {
@@ -142,23 +137,29 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
         cut: &Cut,
+        new: Fill,
     ) -> Option<Mates> {
         let parent = way.whole().last()?;
         let nr_used = at.nr_used();
         let is_append = cut.to + 1 == nr_used && at.bounds.last == u64::MAX;
-        // The write leaves up to three slots for those it replaces.
-        let nr_left = nr_used + 3 - cut.nr_old();
-        let room = most_shared::<C::Leaf>().saturating_sub(nr_left);
-        let has_room = |slot| {
-            leaf_at(Stretch::none(), &parent, slot)
-                .is_some_and(|mate| len(mate.leaf.pivots(), mate.bounds.last) <= room)
+        let nr_left = nr_used + cut.nr_new(new) - cut.nr_old();
+        let room = (2 * C::Leaf::SLOTS).saturating_sub(nr_left);
+        let used_by = |slot| {
+            let mate = leaf_at(Stretch::none(), &parent, slot)?;
+            let nr_used = len(mate.leaf.pivots(), mate.bounds.last);
+            (nr_used <= room).then_some(nr_used)
         };
         // Ascending stores leave full leaves behind: nobody there has room.
-        if !is_append && parent.slot.checked_sub(1).is_some_and(has_room) {
-            return Some(Mates::Before);
-        }
-        if !is_append && has_room(parent.slot + 1) {
-            return Some(Mates::After);
+        if !is_append {
+            let before = parent.slot.checked_sub(1).and_then(used_by);
+            let after = used_by(parent.slot + 1);
+            // The emptier one, so that it is not full again at once.
+            match (before, after) {
+                (Some(before), Some(after)) if after < before => return Some(Mates::After),
+                (Some(_), _) => return Some(Mates::Before),
+                (None, Some(_)) => return Some(Mates::After),
+                (None, None) => {}
+            }
         }
         let last_slot = &parent.branch.node.slots()[C::Branch::SLOTS - 1];
         // Relaxed: read by the writer, who wrote it.
