@@ -69,6 +69,7 @@ static const struct row rows[] = {
 	{ "build_seq", run_build },
 	{ "build_seq_r64", run_build, 0, NO_GAPS },
 	{ "build_mas", run_build, 0, WALK },
+	{ "build_app", run_build, 0, WALK },
 	{ "build_rnd", run_build, 0, RANDOM_ORDER },
 	{ "build_rnd_r64", run_build, 0, RANDOM_ORDER | NO_GAPS },
 	{ "iter", run_iterate },

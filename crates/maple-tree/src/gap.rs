@@ -59,24 +59,23 @@ impl Limits {
     /// The slots of a leaf that are long enough, used or not.
     #[inline]
     fn long_enough(&self, pivots: &[u64], bounds: Span) -> SlotSet {
-        let first = u64::from(pivots[0] - bounds.first >= self.extra);
-        let pairs = pivots.iter().zip(&pivots[1..]).enumerate();
-        pairs.fold(first, |set, (slot, (before, last))| {
-            let extra = last.wrapping_sub(before.wrapping_add(1));
-            set | u64::from(extra >= self.extra) << (slot + 1)
-        })
+        // From the last slot down, so that a comparison's outcome is shifted in by one addition.
+        let ends = pivots.iter().zip(&pivots[1..]).rev();
+        let set = ends.fold(0, |set: u64, (before, last)| {
+            set + set + u64::from(last.wrapping_sub(*before) > self.extra)
+        });
+        set + set + u64::from(pivots[0] - bounds.first >= self.extra)
     }
 
-    /// The empty slots of a leaf that are long enough.
+    /// The empty slots of a leaf that are long enough, among `used` ones.
     #[inline]
-    fn candidates(&self, leaf: &impl Node, bounds: Span) -> SlotSet {
-        let pivots = leaf.pivots();
+    fn candidates(&self, leaf: &impl Node, bounds: Span, used: SlotSet) -> SlotSet {
         let used = if cfg!(planted = "gap_in_padding") {
             SlotSet::MAX
         } else {
-            slots_to(len(pivots, bounds.last) - 1)
+            used
         };
-        self.long_enough(pivots, bounds) & used & !occupied(leaf.slots())
+        self.long_enough(leaf.pivots(), bounds) & used & !occupied(leaf.slots())
     }
 }
 
@@ -149,8 +148,11 @@ fn next_child<'g, C: Config>(
 #[inline]
 fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
     let pivots = leaf.pivots();
-    let from = search_wide(pivots, limits.span.first.max(bounds.first));
-    let mut rest = limits.candidates(leaf, bounds) & slots_from(from);
+    let mut used = slots_to(len(pivots, bounds.last) - 1);
+    if bounds.first < limits.span.first {
+        used &= slots_from(search_wide(pivots, limits.span.first));
+    }
+    let mut rest = limits.candidates(leaf, bounds, used);
     while rest != 0 {
         let slot = rest.trailing_zeros() as usize;
         rest &= rest - 1;
@@ -214,7 +216,7 @@ fn prev_child<'g, C: Config>(
 fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
     let pivots = leaf.pivots();
     let to = search_wide(pivots, limits.span.last.min(bounds.last));
-    let mut rest = limits.candidates(leaf, bounds) & slots_to(to);
+    let mut rest = limits.candidates(leaf, bounds, slots_to(to));
     while let Some(slot) = rest.checked_ilog2() {
         rest ^= 1 << slot;
         let slot = slot as usize;

@@ -67,6 +67,7 @@ pub(crate) const ROWS: &[(&str, u64)] = &[
     ("build_seq/1000", 0x322_2cea_9204), ("build_seq/65000", 0x37_1be9_8b6b_1b04),
     ("build_seq/1000000", 0x329c_334d_85e9_24a0), ("build_seq_r64/1000000", 0x329c_334d_85e9_24a0),
     ("build_mas/1000", 0x322_2cea_9204), ("build_mas/1000000", 0x329c_334d_85e9_24a0),
+    ("build_app/1000", 0x322_2cea_9204), ("build_app/65000", 0x37_1be9_8b6b_1b04),
     ("build_rnd/1000", 0x322_2cea_9204), ("build_rnd/65000", 0x37_1be9_8b6b_1b04),
     ("build_rnd/1000000", 0x329c_334d_85e9_24a0), ("build_rnd_r64/1000000", 0x329c_334d_85e9_24a0),
     ("iter/1000", 0xf4_cdf5_15cf_7880), ("iter/65000", 0x4216_7912_3171_65cc),
@@ -133,6 +134,7 @@ pub(crate) fn run(form: Form, name: &str) -> Option<Vec<Sample>> {
     };
     let special = match kind {
         "k_fork" => Some(vec![kernel::fork(row)]),
+        "build_app" => Some(vec![whole::append(row)]),
         "dup" => Some(whole::duplicate(row)),
         "mt_2readers" => Some(vec![threads::two_readers(row)]),
         "mt_reader_writer" => Some(vec![threads::reader_and_writer(row)]),

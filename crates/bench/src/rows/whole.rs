@@ -7,6 +7,14 @@ use crate::workload::{Layout, shuffled, word};
 use maple_tree::{Gaps, MapleTree};
 use std::hint::black_box;
 
+fn nr_builds(row: Row<'_>) -> usize {
+    match row.size {
+        0..65_000 => 2000,
+        65_000..1_000_000 => 30,
+        _ => 3,
+    }
+}
+
 /// Builds trees; their drop is not measured. `build_mas` keeps a state between ascending stores: a
 /// cursor.
 pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
@@ -16,11 +24,7 @@ pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
     } else {
         (0..row.size).collect()
     };
-    let nr_builds = match row.size {
-        0..65_000 => 2000,
-        65_000..1_000_000 => 30,
-        _ => 3,
-    };
+    let nr_builds = nr_builds(row);
     let mut meter = Meter::new();
     let mut sum = 0;
     let mut note = String::new();
@@ -38,6 +42,27 @@ pub(super) fn build<S: Subject>(row: Row<'_>) -> Sample {
             note = memory_note(&tree, row.size as u64);
         }
     }
+    meter.sample(row.name, (nr_builds * row.size) as u64, sum, note)
+}
+
+/// Builds trees by an appender, which C has nothing like: its side is that of `build_mas`.
+pub(super) fn append(row: Row<'_>) -> Sample {
+    let layout = Layout::mappings(row.size);
+    let nr_builds = nr_builds(row);
+    let mut meter = Meter::new();
+    let mut tree: MapleTree<Entry, Gaps> = MapleTree::new();
+    for _ in 0..nr_builds {
+        tree = MapleTree::new();
+        meter.run(|| {
+            let mut appender = tree.appender();
+            for (span, nth) in layout.spans.iter().zip(1..) {
+                let entry = Entry::new(word(nth)).expect("tagged");
+                appender.push(*span, entry).expect("ascending, and memory");
+            }
+        });
+    }
+    let note = memory_note(&tree, row.size as u64);
+    let sum = Subject::sum(&tree).1;
     meter.sample(row.name, (nr_builds * row.size) as u64, sum, note)
 }
 
