@@ -6,7 +6,7 @@ use crate::level::{self, Held, Nothing};
 use crate::lockdep;
 use crate::mmap_lock::{MmapLock, MmapRead, MmapWrite, WriteSection};
 use crate::readers::{Found, Lookup, TooManyReaders, VmaReaders};
-use crate::tree::VmaTree;
+use crate::tree::{OwnLine, VmaTree};
 use crate::views::VmaRead;
 use crate::vma_lock::Visit;
 use core::fmt;
@@ -116,14 +116,15 @@ type LookupOf<'l, T> = Lookup<'l, <T as Space>::Vma, <T as Space>::Env>;
 /// ```
 pub struct AddressSpace<T: Space> {
     lock: MmapLock<T, WaitOf<T>>,
-    readers: VmaReaders<T::Vma, T::Env>,
+    /// Apart from what every call writes into the state.
+    readers: OwnLine<VmaReaders<T::Vma, T::Env>>,
 }
 
 impl<T: Space> AddressSpace<T> {
     /// Shares a state. A write section that is open in it ends.
     pub fn new(state: T) -> Self {
         Self {
-            readers: state.vmas().readers(),
+            readers: OwnLine(state.vmas().readers()),
             lock: MmapLock::new(state),
         }
     }
@@ -269,7 +270,7 @@ impl<T: Space> fmt::Debug for AddressSpace<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AddressSpace")
             .field("lock", &self.lock)
-            .field("readers", &self.readers)
+            .field("readers", self.readers())
             .finish()
     }
 }

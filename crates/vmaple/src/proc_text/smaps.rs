@@ -69,8 +69,10 @@ impl SmapsRules {
 
     /// Whether the kernel may put a huge page into the mapping.
     ///
-    /// Compared with Linux 6.18 for anonymous memory under [`ThpEnabled::Madvise`] and for files
-    /// and shared memory under [`ThpEnabled::Never`]; other settings follow its documentation.
+    /// Compared with Linux 6.18 for anonymous memory under each setting, and for files and shared
+    /// memory under [`ThpEnabled::Never`]. Under the others shared memory follows the documentation,
+    /// and one thing is known to differ: a file on a tmpfs that is mounted (`/dev/shm`) obeys the
+    /// mount's own option `huge=` in Linux, which nobody tells us; here it obeys `shared_memory`.
     #[must_use]
     #[doc(alias = "THPeligible")]
     pub fn is_thp_eligible(&self, vma: &Vma) -> bool {
