@@ -305,7 +305,7 @@ impl<F: VmaFormat> MapsReader<F> {
         let addr = addr.max(SHARED.fetch_max(addr, vmaple_sync::atomic::Ordering::Relaxed));
         let page_shift = source.page_shift();
         let format = &mut self.format;
-        let may_copy = format.needs_entry_only();
+        let may_copy = S::OTHERS_WAIT && format.needs_entry_only();
         let shown = source.with_next(addr, |vma, areas| {
             let mut entry = MapsEntry::of(vma, areas, page_shift);
             if !vmaple_sync::planted!("whole_line_again") {

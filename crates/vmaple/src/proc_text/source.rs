@@ -18,6 +18,9 @@ pub trait VmaSource {
     /// Why a VMA cannot be shown: a lock that was not got, a caller that was killed.
     type Error;
 
+    /// Whether others may wait while a VMA is shown: then it is shown as briefly as possible.
+    const OTHERS_WAIT: bool = true;
+
     /// Shows the first VMA that ends above `addr` to `show`; None if there is none.
     ///
     /// The VMA does not change while it is shown, and `show` is called at most once. It must not
@@ -91,6 +94,8 @@ impl<'a, E: Environment> MmSource<'a, E> {
 
 impl<E: Environment> VmaSource for MmSource<'_, E> {
     type Error = Infallible;
+    /// The address space is borrowed: nobody changes it meanwhile.
+    const OTHERS_WAIT: bool = false;
 
     fn with_next<R>(
         &mut self,
