@@ -1,7 +1,7 @@
 //! Merging of mappings that came through a fork with their parent's pages, against results
 //! recorded from Linux 6.18.
 
-use vmaple::{Mm, MmConfig, MmapArgs};
+use vmaple::{Apart, Mm, MmConfig, MmapArgs};
 
 const PAGE: u64 = 4096;
 const BASE: u64 = 0x1000_0000_0000;
@@ -42,4 +42,32 @@ fn one_that_moves_does_not() {
     let to = BASE + 5 * PAGE;
     assert_eq!(mm.mremap(BASE + 4 * PAGE, PAGE, PAGE, 3, to), Ok(to));
     assert_eq!(mm.len(), 2);
+}
+
+/// Here the offsets go on as well, so that nothing but the parent's pages keeps the two apart:
+///
+/// ```text
+/// A......    touched before the fork
+/// AB.....    B mapped in the child
+/// .B....A    A moved away
+/// AB.....    and back
+/// ```
+#[test]
+fn one_that_comes_back_stays_alone() {
+    let mut parent = Mm::new(MmConfig::x86_64());
+    let page = |mm: &mut Mm, at| mm.mmap(&MmapArgs::anonymous(at, PAGE, 3, 0x32)).unwrap();
+    page(&mut parent, BASE);
+    parent.note_faulted(BASE);
+    let mut mm = parent.fork().unwrap();
+    page(&mut mm, BASE + PAGE);
+    assert_eq!(mm.len(), 2);
+    let away = BASE + 6 * PAGE;
+    assert_eq!(mm.mremap(BASE, PAGE, PAGE, 3, away), Ok(away));
+    assert_eq!(mm.mremap(away, PAGE, PAGE, 3, BASE), Ok(BASE));
+    let vmas: Vec<_> = mm.iter().collect();
+    let [moved, neighbour] = vmas[..] else {
+        panic!("{} VMAs", vmas.len());
+    };
+    let reasons: Vec<_> = moved.reasons_apart(neighbour, 12).collect();
+    assert_eq!(reasons, [Apart::Fork]);
 }
