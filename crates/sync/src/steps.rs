@@ -119,9 +119,13 @@ impl Word {
         }
     }
 
+    #[cfg(loom)]
     #[track_caller]
     pub(crate) fn note(&self, access: Access, order: Ordering) {
-        let at = Location::caller();
+        self.note_at(Location::caller(), access, order);
+    }
+
+    pub(crate) fn note_at(&self, at: &'static Location<'static>, access: Access, order: Ordering) {
         with_log(|log| {
             let subject = log.subject(self);
             let access = log.compare(self.id, access);

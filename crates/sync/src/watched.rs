@@ -1,4 +1,7 @@
 //! A checker's atomics, each of whose accesses is noted in [`crate::steps`].
+//!
+//! Loom changes threads before an access, so that a note after it is in its place. Shuttle changes
+//! them before and after; there the note is made by the function that its update calls in between.
 
 use crate::names::{Name, Nameable};
 use crate::steps::{Access, Raw, Word, note_fence};
@@ -40,27 +43,74 @@ macro_rules! watched {
                 Self { inner: checker::$name::new(value), word: Word::new() }
             }
 
+            /// Makes an access: `note` says what becomes of a value, `make` makes it.
+            #[cfg(loom)]
+            #[track_caller]
+            fn access(
+                &self,
+                (order, failure): (Ordering, Ordering),
+                note: impl Fn($value) -> (Access, Option<$value>),
+                make: impl FnOnce(&checker::$name $(<$param>)?) -> Result<$value, $value>,
+            ) -> Result<$value, $value> {
+                let outcome = make(&self.inner);
+                let (found, order) = match outcome {
+                    Ok(found) => (found, order),
+                    Err(found) => (found, failure),
+                };
+                self.word.note(note(found).0, order);
+                outcome
+            }
+
+            /// Makes an access: `note` says what becomes of a value.
+            #[cfg(shuttle)]
+            #[track_caller]
+            fn access(
+                &self,
+                (order, failure): (Ordering, Ordering),
+                note: impl Fn($value) -> (Access, Option<$value>),
+                _make: impl FnOnce(&checker::$name $(<$param>)?) -> Result<$value, $value>,
+            ) -> Result<$value, $value> {
+                let at = core::panic::Location::caller();
+                self.inner.fetch_update(order, failure, |found| {
+                    let (access, next) = note(found);
+                    self.word.note_at(at, access, if next.is_some() { order } else { failure });
+                    next
+                })
+            }
+
             /// As core's.
             #[track_caller]
             pub fn load(&self, order: Ordering) -> $value {
-                let value = self.inner.load(order);
-                self.word.note(Access::Load(value.raw()), order);
-                value
+                self.access(
+                    (order, order),
+                    |now| (Access::Load(now.raw()), None),
+                    |inner| Err(inner.load(order)),
+                )
+                .unwrap_or_else(core::convert::identity)
             }
 
             /// As core's.
             #[track_caller]
             pub fn store(&self, value: $value, order: Ordering) {
-                self.inner.store(value, order);
-                self.word.note(Access::Store(value.raw()), order);
+                let _ = self.access(
+                    (order, order),
+                    |_| (Access::Store(value.raw()), Some(value)),
+                    |inner| {
+                        inner.store(value, order);
+                        Ok(value)
+                    },
+                );
             }
 
             /// As core's.
             #[track_caller]
             pub fn swap(&self, value: $value, order: Ordering) -> $value {
-                let before = self.inner.swap(value, order);
-                self.word.note(Access::Change(before.raw(), value.raw()), order);
-                before
+                self.access(
+                    (order, order),
+                    |now| (Access::Change(now.raw(), value.raw()), Some(value)),
+                    |inner| Ok(inner.swap(value, order)),
+                )
+                .unwrap_or_else(core::convert::identity)
             }
 
             /// As core's.
@@ -76,12 +126,17 @@ macro_rules! watched {
                 order: Ordering,
                 failure: Ordering,
             ) -> Result<$value, $value> {
-                let outcome = self.inner.compare_exchange(now, next, order, failure);
-                match outcome {
-                    Ok(before) => self.word.note(Access::Change(before.raw(), next.raw()), order),
-                    Err(found) => self.word.note(Access::Kept(found.raw(), now.raw()), failure),
-                }
-                outcome
+                self.access(
+                    (order, failure),
+                    |found| {
+                        if found == now {
+                            (Access::Change(found.raw(), next.raw()), Some(next))
+                        } else {
+                            (Access::Kept(found.raw(), now.raw()), None)
+                        }
+                    },
+                    |inner| inner.compare_exchange(now, next, order, failure),
+                )
             }
 
             /// As core's; never fails for nothing.
@@ -112,43 +167,61 @@ macro_rules! watched_number {
             /// As core's.
             #[track_caller]
             pub fn fetch_add(&self, by: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_add(by, order);
-                self.changed(before, before.wrapping_add(by), order)
+                self.change(
+                    order,
+                    |before| before.wrapping_add(by),
+                    |inner| inner.fetch_add(by, order),
+                )
             }
 
             /// As core's.
             #[track_caller]
             pub fn fetch_sub(&self, by: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_sub(by, order);
-                self.changed(before, before.wrapping_sub(by), order)
+                self.change(
+                    order,
+                    |before| before.wrapping_sub(by),
+                    |inner| inner.fetch_sub(by, order),
+                )
             }
 
             /// As core's.
             #[track_caller]
             pub fn fetch_and(&self, mask: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_and(mask, order);
-                self.changed(before, before & mask, order)
+                self.change(
+                    order,
+                    |before| before & mask,
+                    |inner| inner.fetch_and(mask, order),
+                )
             }
 
             /// As core's.
             #[track_caller]
             pub fn fetch_or(&self, mask: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_or(mask, order);
-                self.changed(before, before | mask, order)
+                self.change(
+                    order,
+                    |before| before | mask,
+                    |inner| inner.fetch_or(mask, order),
+                )
             }
 
             /// As core's.
             #[track_caller]
             pub fn fetch_xor(&self, mask: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_xor(mask, order);
-                self.changed(before, before ^ mask, order)
+                self.change(
+                    order,
+                    |before| before ^ mask,
+                    |inner| inner.fetch_xor(mask, order),
+                )
             }
 
             /// As core's.
             #[track_caller]
             pub fn fetch_max(&self, other: $value, order: Ordering) -> $value {
-                let before = self.inner.fetch_max(other, order);
-                self.changed(before, before.max(other), order)
+                self.change(
+                    order,
+                    |before| before.max(other),
+                    |inner| inner.fetch_max(other, order),
+                )
             }
 
             /// As core's.
@@ -174,10 +247,18 @@ macro_rules! watched_number {
             }
 
             #[track_caller]
-            fn changed(&self, before: $value, after: $value, order: Ordering) -> $value {
-                self.word
-                    .note(Access::Change(before.raw(), after.raw()), order);
-                before
+            fn change(
+                &self,
+                order: Ordering,
+                next: impl Fn($value) -> $value,
+                make: impl FnOnce(&checker::$name) -> $value,
+            ) -> $value {
+                self.access(
+                    (order, order),
+                    |now| (Access::Change(now.raw(), next(now).raw()), Some(next(now))),
+                    |inner| Ok(make(inner)),
+                )
+                .unwrap_or_else(core::convert::identity)
             }
         }
     };
