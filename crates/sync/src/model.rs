@@ -71,8 +71,8 @@ pub fn check_with(preemptions: Preemptions, test: impl Fn() + Send + Sync + 'sta
 ///
 /// When one fails; its steps are printed.
 #[cfg(shuttle)]
-pub fn explore(nr: usize, test: impl Fn() + Send + Sync + Copy + 'static) -> usize {
-    explore_fairly(nr, test);
+pub fn explore(nr: usize, test: impl Fn() + Send + Sync + Clone + 'static) -> usize {
+    explore_fairly(nr, test.clone());
     shuttle::check_pct(noted(test), nr, 3);
     steps::end();
     2 * nr
@@ -85,14 +85,14 @@ pub fn explore(nr: usize, test: impl Fn() + Send + Sync + Copy + 'static) -> usi
 ///
 /// When one fails; its steps are printed.
 #[cfg(shuttle)]
-pub fn explore_fairly(nr: usize, test: impl Fn() + Send + Sync + Copy + 'static) {
+pub fn explore_fairly(nr: usize, test: impl Fn() + Send + Sync + Clone + 'static) {
     print_steps_of_failures();
     shuttle::check_random(noted(test), nr);
     steps::end();
 }
 
 #[cfg(shuttle)]
-fn noted(test: impl Fn() + Send + Sync + Copy + 'static) -> impl Fn() + Send + Sync + Copy {
+fn noted(test: impl Fn() + Send + Sync + Clone + 'static) -> impl Fn() + Send + Sync + Clone {
     move || {
         steps::begin();
         test();

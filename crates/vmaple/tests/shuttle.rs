@@ -39,6 +39,7 @@ struct Case {
 }
 
 use Call::{Map, Protect, Unmap};
+use vmaple_sync::model;
 
 /// ```text
 ///                                    there        back
@@ -293,15 +294,11 @@ fn one_schedule<S: ReadScheme>(case: &'static Case, known: &OnceLock<Arc<[Snapsh
 
 /// Schedules drawn at random, and as many that change threads rarely, where it hurts.
 fn explore<S: ReadScheme>() {
-    let wanted = std::env::var("NR_SCHEDULES").ok();
-    let wanted = wanted.map(|nr| nr.parse::<usize>().expect("NR_SCHEDULES is a number"));
-    let nr = (wanted.unwrap_or(500) / CASES.len()).max(10);
+    let nr = (model::nr_schedules(500) / CASES.len()).max(10);
     for case in &CASES {
         // The first schedule finds out; all have the same.
         let states = Arc::new(OnceLock::new());
-        let test = move || one_schedule::<S>(case, &states);
-        shuttle::check_random(test.clone(), nr);
-        shuttle::check_pct(test, nr, 3);
+        model::explore(nr, move || one_schedule::<S>(case, &states));
     }
 }
 
