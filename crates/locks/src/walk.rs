@@ -9,7 +9,6 @@ use crate::space::{AddressSpace, ReadOf, Space, WaitError, WaitOf};
 use crate::vma_lock::Visit;
 use core::fmt;
 use vmaple_sync::hint::spin_loop;
-use vmaple_sync::planted;
 
 /// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
 /// most write sections are over by then.
@@ -69,6 +68,20 @@ impl<'l, T: Space> VmaWalk<'l, T> {
     /// # Errors
     ///
     /// As there.
+    ///
+    /// # Examples
+    ///
+    /// Not under `mmap_lock`, as bug 57 of a fallback had it:
+    ///
+    /// ```compile_fail,E0308
+    /// # use vmaple_locks::{AddressSpace, Cancel, Held, VmaTree};
+    /// # let space = AddressSpace::new(VmaTree::<u32>::new());
+    /// # let mut held = Held::nothing();
+    /// let mut walk = space.walk();
+    /// let mut reading = space.read(&mut held);
+    /// let (_, held) = reading.parts();
+    /// let vma = walk.lock_next(held, 0x1000, &Cancel::new());
+    /// ```
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub fn lock_next<'h>(
         &mut self,
@@ -95,11 +108,7 @@ impl<'l, T: Space> VmaWalk<'l, T> {
             space.mmap_lock().pass_writer(held, cancel)?;
         }
         let state = space.mmap_lock().read_killable(held, cancel)?;
-        let found = space.lock_in(&state, Visit::Passing(&self.known), |tree| tree.find(from));
-        if planted!("mmap_lock_kept") {
-            core::mem::forget(state);
-        }
-        found
+        space.lock_in(&state, Visit::Passing(&self.known), |tree| tree.find(from))
     }
 }
 
