@@ -100,15 +100,15 @@ impl<V> VmaSlot<V> {
     /// # Safety
     ///
     /// The caller owns the slot, which is detached and has no value.
+    #[inline]
     pub(crate) unsafe fn fill(&self, tree: TreeId, span: Span, value: V) {
         // Relaxed: attaching publishes it.
         self.owner.store(tree.0.get(), Ordering::Relaxed);
-        let content = Content {
-            span,
-            value: MaybeUninit::new(value),
-        };
-        // SAFETY: Rule 2. No value is overwritten, by the caller's promise.
-        self.content.with_mut(|cell| unsafe { cell.write(content) });
+        // SAFETY: Rule 2, by the caller's promise.
+        let content = self.content.with_mut(|cell| unsafe { &mut *cell });
+        content.span = span;
+        // No value is overwritten, by the caller's promise.
+        content.value.write(value);
     }
 
     /// Takes the value out of a detached slot.

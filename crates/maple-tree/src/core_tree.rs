@@ -59,8 +59,8 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         let Some(at) = self.locate(&mut way, span.first) else {
             return self.store(span, entry);
         };
-        let (free, raw) = at.slot_of(span.first);
-        let is_free = raw.is_null() && span.last <= free.last;
+        let from = at.slot_of(span.first);
+        let is_free = from.raw.is_null() && span.last <= from.span.last;
         if !is_free
             && !cfg!(planted = "insert_overwrites")
             && let Some(occupant) = self.occupant(span)
@@ -69,7 +69,7 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
             return Err(StoreError { entry, cause });
         }
         let raw = entry.into_raw();
-        let outcome = self.replace_at_leaf(&way, &at, span, Fill::entry(raw));
+        let outcome = self.replace_at_leaf(&way, &at, from, span, Fill::entry(raw));
         // SAFETY: The word is that of the write.
         unsafe { handed_back(outcome, raw) }
     }
@@ -89,11 +89,12 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         }
         let mut way = Way::new();
         let at = self.locate(&mut way, span.first);
-        let (held, raw) = at.map_or((Span::ALL, ptr::null_mut()), |at| at.slot_of(span.first));
-        let (Some(at), false) = (at, raw.is_null()) else {
+        let held = at.map(|at| (at, at.slot_of(span.first)));
+        let Some((at, from)) = held.filter(|(_, from)| !from.raw.is_null()) else {
             let cause = WriteError::Vacant;
             return Err(StoreError { entry, cause });
         };
+        let held = from.span;
         if held.first >= span.first || held.last <= span.last {
             let cause = WriteError::NotInside(held);
             return Err(StoreError { entry, cause });
@@ -101,7 +102,7 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         let (middle, above) = (entry.0.map(E::into_raw), entry.1.into_raw());
         let whole = Span::new(span.first, held.last);
         let fill = Fill::two_parts(span.last, middle, above);
-        self.replace_at_leaf(&way, &at, whole, fill)
+        self.replace_at_leaf(&way, &at, from, whole, fill)
             .map_err(|error| {
                 // SAFETY: The write did not happen: the word is still ours.
                 let middle = middle.map(|raw| unsafe { E::from_raw(raw) });
@@ -134,18 +135,18 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         let mut way = Way::new();
         let at = self.locate(&mut way, index);
         let held = at.and_then(|at| {
-            let (span, raw) = at.slot_of(index);
-            Some((at, span, NonNull::new(raw)?))
+            let from = at.slot_of(index);
+            Some((at, from, NonNull::new(from.raw)?))
         });
-        let Some((at, span, displaced)) = held else {
+        let Some((at, from, displaced)) = held else {
             let cause = WriteError::Vacant;
             return Err(StoreError { entry, cause });
         };
         let raw = entry.into_raw();
-        let outcome = self.replace_at_leaf(&way, &at, span, Fill::entry(raw));
+        let outcome = self.replace_at_leaf(&way, &at, from, from.span, Fill::entry(raw));
         // SAFETY: The word is that of the write.
         unsafe { handed_back(outcome, raw) }?;
-        Ok((span, displaced))
+        Ok((from.span, displaced))
     }
 
     /// Empties the whole range of the entry at `index`; its word stays in the retired log.
@@ -154,12 +155,12 @@ impl<E: Entry, C: Config> Writer<'_, E, C> {
         let Some(at) = self.locate(&mut way, index) else {
             return Ok(None);
         };
-        let (span, raw) = at.slot_of(index);
-        let Some(raw) = NonNull::new(raw) else {
+        let from = at.slot_of(index);
+        let Some(raw) = NonNull::new(from.raw) else {
             return Ok(None);
         };
-        self.replace_at_leaf(&way, &at, span, Fill::nothing())?;
-        Ok(Some((span, raw)))
+        self.replace_at_leaf(&way, &at, from, from.span, Fill::nothing())?;
+        Ok(Some((from.span, raw)))
     }
 }
 

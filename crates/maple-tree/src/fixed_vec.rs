@@ -29,6 +29,13 @@ impl<T: Copy, const N: usize> FixedVec<T, N> {
         self.len = 0;
     }
 
+    /// Becomes a copy of `elements`; panics if there is not the room.
+    #[inline]
+    pub(crate) fn set(&mut self, elements: &[T]) {
+        self.elements[..elements.len()].write_copy_of_slice(elements);
+        self.len = elements.len();
+    }
+
     /// Appends; panics when full.
     #[inline]
     pub(crate) fn push(&mut self, element: T) {

@@ -13,6 +13,7 @@ use crate::reader::Reader;
 use crate::span::Span;
 use crate::write::{Finger, Writer};
 use core::fmt;
+use core::ops::ControlFlow;
 use vmaple_rcu::Backend;
 use vmaple_sync::atomic::Ordering;
 
@@ -118,6 +119,51 @@ impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
         // Relaxed: read by the writer, who wrote it.
         let raw = leaf.slots()[slot].load(Ordering::Relaxed);
         (span, self.reader.entry(raw))
+    }
+
+    /// Shows the entries that meet `span` to `visit`, ascending, until that breaks off.
+    ///
+    /// For the few entries that a change meets; to run through many, an [`Iter`](crate::Iter) is
+    /// faster.
+    #[inline]
+    pub fn try_for_each<R>(
+        self,
+        span: Span,
+        mut visit: impl FnMut(Span, E::Ref<'g>) -> ControlFlow<R>,
+    ) -> ControlFlow<R> {
+        let mut from = span.first;
+        if let Some((leaf, bounds)) = self.leaf(from) {
+            let pivots = leaf.pivots();
+            let mut slot = search(pivots, from);
+            let mut first = first_of(pivots, slot, bounds.first);
+            while first <= span.last {
+                let last = pivots[slot];
+                // Relaxed: read by the writer, who wrote it.
+                let raw = leaf.slots()[slot].load(Ordering::Relaxed);
+                if let Some(entry) = self.reader.entry(raw) {
+                    visit(Span::new(first, last), entry)?;
+                }
+                if last >= bounds.last {
+                    break;
+                }
+                (slot, first) = (slot + 1, last + 1);
+            }
+            if span.last <= bounds.last {
+                return ControlFlow::Continue(());
+            }
+            from = bounds.last + 1;
+        }
+        // A walk for each.
+        while let Some((held, entry)) = self.reader.find(from)
+            && held.first <= span.last
+        {
+            visit(held, entry)?;
+            if held.last >= span.last {
+                break;
+            }
+            from = held.last + 1;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The first entry whose range ends at or after `index`: the one at `index`, or the next.

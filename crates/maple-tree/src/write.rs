@@ -52,7 +52,7 @@ use build::{Item, Items, Neighbours};
 use core::fmt;
 use core::ptr;
 use core::ptr::NonNull;
-pub(crate) use edit::LeafAt;
+pub(crate) use edit::{LeafAt, SlotAt};
 pub(crate) use fill::Fill;
 pub(crate) use finger::Finger;
 use plan::Plan;
@@ -117,7 +117,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     pub(crate) fn replace(&mut self, span: Span, new: Fill) -> Result<(), AllocError> {
         let mut way = Way::new();
         match self.locate(&mut way, span.first) {
-            Some(at) => self.replace_at_leaf(&way, &at, span, new),
+            Some(at) => self.replace_at_leaf(&way, &at, at.slot_of(span.first), span, new),
             None => self.fill_empty(span, new),
         }
     }
@@ -134,16 +134,18 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         near.or_else(|| Some(edit::walk(top?, index, |node, slot| way.push(node, slot))))
     }
 
-    /// As [`replace`](Self::replace), in a tree in which the leaf of `span.first` was located.
+    /// As [`replace`](Self::replace), in a tree in which the leaf of `span.first`, and its slot
+    /// there, were located.
     #[inline]
     pub(crate) fn replace_at_leaf(
         &mut self,
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
+        from: SlotAt,
         span: Span,
         new: Fill,
     ) -> Result<(), AllocError> {
-        if let Some(outcome) = self.edit(way, at, span, new) {
+        if let Some(outcome) = self.edit(way, at, from, span, new) {
             return outcome;
         }
         // The first turn is at the top, or the leaf is all there is.

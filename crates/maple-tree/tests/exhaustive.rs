@@ -19,6 +19,7 @@ use maple_tree::{
 };
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 
 /// The value of what a write puts in; those that were there count from 0.
 const NEW: u32 = 1000;
@@ -196,6 +197,19 @@ fn compare_near<C: Config>(
         assert_eq!(near.range_at(index), reader.range_at(index), "{index}");
         assert_eq!(near.find(index), reader.find(index), "{index}");
         assert_eq!(near.get(index), reader.get(index), "{index}");
+        let mut seen = vec![];
+        let all = near.try_for_each(Span::new(index, span.last), |span, value| {
+            seen.push((span, value));
+            ControlFlow::<()>::Continue(())
+        });
+        assert!(all.is_continue());
+        if index <= span.last {
+            assert!(reader.range(index..=span.last).eq(seen), "{index}");
+        }
+        let first = near.try_for_each(Span::new(index, u64::MAX), |span, value| {
+            ControlFlow::Break((span, value))
+        });
+        assert_eq!(first.break_value(), reader.find(index), "{index}");
     }
 }
 

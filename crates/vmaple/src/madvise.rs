@@ -161,7 +161,7 @@ impl<E: Environment> Mm<E> {
                 return Ok(part.end);
             }
             let change = Change::flags(vma, flags);
-            return match self.modify(vma, part, &change) {
+            return match self.modify(part, &change) {
                 Ok(held) => Ok(held.end),
                 Err(Errno::ENOMEM) => Err(Errno::EAGAIN.into()),
                 Err(errno) => Err(errno.into()),

@@ -354,12 +354,13 @@ impl<E: Environment> Mm<E> {
         let pages = self.pages(plan.len);
         let mut flags = plan.flags;
         self.tree.seek(range.start);
-        let occupancy = if self.tree.first_in(range).is_some() {
+        let free = self.tree.free(range);
+        let occupancy = if free.is_some() {
+            Occupancy::Free
+        } else {
             // Two cuts, the removal of what is there, and the new mapping: all or nothing.
             self.tree.reserve(range, 4)?;
             self.isolate(range)?
-        } else {
-            Occupancy::Free
         };
         let (mut old_pages, mut old_committed) = (0, 0);
         if occupancy == Occupancy::Taken {
@@ -390,7 +391,10 @@ impl<E: Environment> Mm<E> {
                 self.store_new(vma)?;
                 range
             }
-            None => self.insert_merging(vma, Reach::BothSides)?,
+            None => match free {
+                Some(free) => self.insert_merging_at(vma, &free, Reach::BothSides)?,
+                None => self.insert_merging(vma, Reach::BothSides)?,
+            },
         };
         debug_assert!(held.start <= range.start && range.end <= held.end);
         if flags.contains(VmFlags::LOCKED) && flags.intersects(NEVER_LOCKED) {

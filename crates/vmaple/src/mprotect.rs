@@ -73,6 +73,10 @@ impl<E: Environment> Mm<E> {
 
     /// The range that PROT_GROWSDOWN makes of it.
     fn grown_range(&self, range: AddrRange, grows: Prot) -> Result<AddrRange, Errno> {
+        if grows.is_empty() {
+            // Whether anything is there is asked part by part.
+            return Ok(range);
+        }
         let vma = self.find(range.start).ok_or(Errno::ENOMEM)?;
         if grows == Prot::GROWSDOWN {
             if vma.start >= range.end {
@@ -87,17 +91,13 @@ impl<E: Environment> Mm<E> {
             return Err(Errno::ENOMEM);
         }
         // No mapping grows upwards on the machines this crate knows.
-        if grows == Prot::GROWSUP {
-            Err(Errno::EINVAL)
-        } else {
-            Ok(range)
-        }
+        Err(Errno::EINVAL)
     }
 
     fn protect_range(&mut self, range: AddrRange, prot: Prot) -> Result<(), CallError> {
         let mut addr = range.start;
         while addr < range.end {
-            let Some(vma) = self.tree.at(addr).cloned() else {
+            let Some(vma) = self.tree.at(addr) else {
                 return Err(Errno::ENOMEM.into());
             };
             let part = AddrRange::new(addr, vma.end.min(range.end));
@@ -110,29 +110,42 @@ impl<E: Environment> Mm<E> {
             if !flags.contains(flags.access_as_may()) {
                 return Err(Errno::EACCES.into());
             }
-            addr = self.protect_vma(&vma, part, flags)?.max(part.end);
+            addr = part.end;
+            let was = vma.flags;
+            let flags = self.protected_flags(vma, part, flags)?;
+            if flags == was {
+                continue;
+            }
+            let change = Change::flags(vma, flags);
+            addr = addr.max(self.modify(part, &change)?.end);
+            let lock_bits = VmFlags::WRITE | VmFlags::SHARED | VmFlags::LOCKED;
+            let was_locked_unwritable = was & lock_bits == VmFlags::LOCKED;
+            if was_locked_unwritable && flags.contains(VmFlags::WRITE) {
+                self.populate(part, false);
+            }
         }
         Ok(())
     }
 
-    /// Changes part of one VMA; returns the end of the VMA that holds it afterwards.
+    /// The flags that part of a VMA gets which is to have the access in `flags`: what is counted
+    /// against the commit limit depends on it.
     #[doc(alias = "mprotect_fixup")]
-    fn protect_vma(
-        &mut self,
+    fn protected_flags(
+        &self,
         vma: &Vma,
         part: AddrRange,
         mut flags: VmFlags,
-    ) -> Result<u64, CallError> {
+    ) -> Result<VmFlags, Errno> {
         if vma.flags.contains(VmFlags::SEALED) {
-            return Err(Errno::EPERM.into());
+            return Err(Errno::EPERM);
         }
         if flags == vma.flags {
-            return Ok(part.end);
+            return Ok(flags);
         }
         let pages = self.pages(part.len());
         if flags.contains(VmFlags::WRITE) {
             if !self.may_expand(flags, pages) && self.may_expand(vma.flags, pages) {
-                return Err(Errno::ENOMEM.into());
+                return Err(Errno::ENOMEM);
             }
             let counted_or_exempt = VmFlags::ACCOUNT
                 | VmFlags::WRITE
@@ -146,12 +159,6 @@ impl<E: Environment> Mm<E> {
         } else if vma.is_anonymous() && vma.anon_vma.is_none() {
             flags -= VmFlags::ACCOUNT;
         }
-        let held = self.modify(vma, part, &Change::flags(vma, flags))?;
-        let lock_bits = VmFlags::WRITE | VmFlags::SHARED | VmFlags::LOCKED;
-        let was_locked_unwritable = vma.flags & lock_bits == VmFlags::LOCKED;
-        if was_locked_unwritable && flags.contains(VmFlags::WRITE) {
-            self.populate(part, false);
-        }
-        Ok(held.end)
+        Ok(flags)
     }
 }

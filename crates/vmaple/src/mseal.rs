@@ -47,7 +47,7 @@ impl<E: Environment> Mm<E> {
             }
             let flags = vma.flags | VmFlags::SEALED;
             at = self
-                .modify(&vma, part, &Change::flags(&vma, flags))?
+                .modify(part, &Change::flags(&vma, flags))?
                 .end
                 .max(part.end);
         }

@@ -58,7 +58,8 @@ impl<E: Environment> Mm<E> {
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
         self.tree.seek(range.start);
-        let Some(first) = self.tree.first_in(range) else {
+        let first = self.tree.at(range.start);
+        let Some(first) = first.or_else(|| self.tree.first_in(range)) else {
             return Ok(());
         };
         let is_inside = first.start < range.start && range.end < first.end;

@@ -42,7 +42,7 @@ impl<E: Environment> Mm<E> {
                 anon_name: name.clone(),
                 ..Change::flags(vma, vma.flags)
             };
-            let held = mm.modify(vma, part, &change);
+            let held = mm.modify(part, &change);
             Ok(held.map_err(exhausted_to_again)?.end)
         })?;
         match coverage {

@@ -1,6 +1,6 @@
 //! The primitives through which every operation changes the map, with the counters in step.
 
-use crate::accounting::{count_pages, count_vma};
+use crate::accounting::count_pages;
 use crate::addr::AddrRange;
 use crate::counters::Counters;
 use crate::errno::Errno;
@@ -10,7 +10,7 @@ use crate::merge::{
 };
 use crate::mm::Mm;
 use crate::vma::{UffdId, Vma};
-use crate::vma_tree::{Cleared, Freed, Gain};
+use crate::vma_tree::{Cleared, FreeRange, Freed, Gain};
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
 
@@ -87,10 +87,9 @@ impl Tally {
 impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
     pub(crate) fn store_new(&mut self, vma: Vma) -> Result<(), Errno> {
-        let mut counters = self.counters;
-        count_vma(&mut counters, &vma, self.config.page_shift());
+        let (flags, pages) = (vma.flags, self.pages(vma.len()).cast_signed());
         self.tree.insert(vma)?;
-        self.counters = counters;
+        count_pages(&mut self.counters, flags, pages);
         self.counters.inserts += 1;
         self.note_number();
         Ok(())
@@ -205,6 +204,20 @@ impl<E: Environment> Mm<E> {
     /// # Errors
     /// ENOMEM without memory; nothing has changed.
     pub(crate) fn insert_merging(&mut self, vma: Vma, reach: Reach) -> Result<AddrRange, Errno> {
+        let Some(free) = self.tree.free(vma.range()) else {
+            debug_assert!(false, "something is there");
+            return Err(Errno::ENOMEM);
+        };
+        self.insert_merging_at(vma, &free, reach)
+    }
+
+    /// As [`insert_merging`](Self::insert_merging), where nothing is.
+    pub(crate) fn insert_merging_at(
+        &mut self,
+        vma: Vma,
+        free: &FreeRange,
+        reach: Reach,
+    ) -> Result<AddrRange, Errno> {
         let proposal = Proposal {
             range: vma.range(),
             flags: vma.flags,
@@ -215,7 +228,7 @@ impl<E: Environment> Mm<E> {
             uffd: vma.uffd,
             page_shift: self.config.page_shift(),
         };
-        let (prev, next) = self.tree.neighbours(proposal.range);
+        let (prev, next) = self.tree.neighbours(free);
         let decision = decide_new(prev, next, &proposal, reach);
         let (target, merged) = match (decision, prev, next) {
             (NewMerge::Both, Some(prev), Some(next)) => {
@@ -242,20 +255,21 @@ impl<E: Environment> Mm<E> {
         Ok(merged.range)
     }
 
-    /// Gives the part `range` of `vma` new properties: merged with neighbours that fit, else cut
-    /// out. Returns the range of the VMA that then holds it.
+    /// Gives `range`, which lies in one VMA, new properties: merged with neighbours that fit, else
+    /// cut out. Returns the range of the VMA that then holds it.
     ///
     /// # Errors
     /// Those of [`Mm::split`]. A first cut stays when the second one fails, as in Linux.
     #[doc(alias = "vma_modify")]
-    pub(crate) fn modify(
-        &mut self,
-        vma: &Vma,
-        range: AddrRange,
-        change: &Change,
-    ) -> Result<AddrRange, Errno> {
-        if let Some(merged) = self.merge_part(vma, range, change)? {
-            return Ok(merged);
+    pub(crate) fn modify(&mut self, range: AddrRange, change: &Change) -> Result<AddrRange, Errno> {
+        let Some(vma) = self.tree.at(range.start) else {
+            debug_assert!(false, "a change of nothing");
+            return Err(Errno::ENOMEM);
+        };
+        if let Some((decision, target, merged)) = self.merge_of_part(vma, range, change) {
+            self.become_merged(target, merged)?;
+            self.counters.merges.count(decision);
+            return Ok(merged.range);
         }
         let cuts = usize::from(range.start > vma.start) + usize::from(range.end < vma.end);
         let room = self.config.max_map_count.saturating_sub(self.tree.len());
@@ -266,11 +280,12 @@ impl<E: Environment> Mm<E> {
             return Err(Errno::ENOMEM);
         }
         if cuts > 0 && vma.operations().is_some() {
+            let end = vma.end;
             // Whoever listens hears of each cut by itself, and may object to the second.
             if range.start > vma.start {
                 self.split(range.start, SplitLimit::Enforced, Part::Below)?;
             }
-            if range.end < vma.end {
+            if range.end < end {
                 self.split(range.end, SplitLimit::Enforced, Part::Above)?;
             }
         } else if cuts > 0 {
@@ -291,13 +306,14 @@ impl<E: Environment> Mm<E> {
         Ok(range)
     }
 
-    /// The merging half of [`Mm::modify`].
-    fn merge_part(
-        &mut self,
+    /// The merging half of [`Mm::modify`]: the case, an address of the VMA that takes the range in,
+    /// and what that becomes.
+    fn merge_of_part(
+        &self,
         vma: &Vma,
         range: AddrRange,
         change: &Change,
-    ) -> Result<Option<AddrRange>, Errno> {
+    ) -> Option<(ExistingMerge, u64, Merged)> {
         let shift = self.config.page_shift();
         let proposal = Proposal {
             range,
@@ -329,14 +345,8 @@ impl<E: Environment> Mm<E> {
                 let merged = absorb(next, grown, proposal.pgoff, &proposal, None);
                 (next.start, merged)
             }
-            _ => return Ok(None),
+            _ => return None,
         };
-        let done = self.become_merged(target, merged);
-        if cfg!(planted = "merge_failure_is_no_merge") && done.is_err() {
-            return Ok(None);
-        }
-        done?;
-        self.counters.merges.count(decision);
-        Ok(Some(merged.range))
+        Some((decision, target, merged))
     }
 }

@@ -170,7 +170,7 @@ impl<E: Environment> Mm<E> {
         change: impl Fn(&Vma) -> Option<Change>,
     ) -> Result<(), CallError> {
         self.walk_parts(range, |mm, vma, part| match change(vma) {
-            Some(change) => Ok(mm.modify(vma, part, &change)?.end),
+            Some(change) => Ok(mm.modify(part, &change)?.end),
             None => Ok(part.end),
         })?;
         Ok(())

@@ -39,6 +39,16 @@ impl<E: Environment> fmt::Debug for VmaTree<E> {
     }
 }
 
+/// Addresses at which nothing is mapped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FreeRange {
+    range: AddrRange,
+    /// Whether a VMA may end where it begins.
+    may_touch_below: bool,
+    /// Whether a VMA may begin where it ends.
+    may_touch_above: bool,
+}
+
 /// What becomes of a VMA whose addresses are freed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cleared<'c> {
@@ -160,16 +170,26 @@ impl<E: Environment> VmaTree<E> {
     }
 
     /// The VMAs that touch a free range below and above.
-    pub(crate) fn neighbours(&self, range: AddrRange) -> (Option<&Vma>, Option<&Vma>) {
-        let Err(gap) = self.locked.place_at(range.start) else {
-            return (None, None);
-        };
-        let begins = gap.start == range.start;
-        let ends = gap.end <= range.end;
-        (
-            begins.then(|| self.ending_at(range.start)).flatten(),
-            ends.then(|| self.starting_at(range.end)).flatten(),
-        )
+    pub(crate) fn neighbours(&self, free: &FreeRange) -> (Option<&Vma>, Option<&Vma>) {
+        let FreeRange {
+            range,
+            may_touch_below,
+            may_touch_above,
+        } = *free;
+        let below = may_touch_below.then(|| self.ending_at(range.start));
+        let above = may_touch_above.then(|| self.starting_at(range.end));
+        (below.flatten(), above.flatten())
+    }
+
+    /// The range as a free one; none if there is something in it.
+    pub(crate) fn free(&self, range: AddrRange) -> Option<FreeRange> {
+        let gap = self.locked.place_at(range.start).err()?;
+        let is_free = gap.end >= range.end || self.first_in(range).is_none();
+        is_free.then_some(FreeRange {
+            range,
+            may_touch_below: gap.start == range.start,
+            may_touch_above: gap.end <= range.end,
+        })
     }
 
     /// The first VMA that overlaps `range`.

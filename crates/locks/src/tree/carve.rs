@@ -90,16 +90,26 @@ impl<V, E: Environment> VmaTree<V, E> {
         middle: Option<V>,
         above: V,
     ) -> Carved<'_, V> {
-        let value = (middle, above);
-        let (span, was, slot) = match self.inside(&range) {
-            Ok(inside) => inside,
-            Err(cause) => return Err(InsertError { value, cause }),
+        let prepared = self.inside(&range).and_then(|inside| {
+            let handles = self.take_slots(middle.is_some())?;
+            Ok((inside, handles))
+        });
+        let ((span, was, slot), (middle_slot, above_slot)) = match prepared {
+            Ok(prepared) => prepared,
+            Err(cause) => {
+                let value = (middle, above);
+                return Err(InsertError { value, cause });
+            }
         };
         self.write_lock_slot(section, slot);
-        let (middle, above) = self.attach_both(section, (span, was), value)?;
-        if let Err(error) = self.index.carve(span, middle, above) {
-            let (_, above) = self.detach(section, above);
-            let middle = middle.map(|handle| self.detach(section, handle).1);
+        if let (Some(handle), Some(value)) = (middle_slot, middle) {
+            self.attach_to(handle, section, span, value);
+        }
+        let rest = Span::new(span.last + 1, was.last);
+        self.attach_to(above_slot, section, rest, above);
+        if let Err(error) = self.index.carve(span, middle_slot, above_slot) {
+            let (_, above) = self.detach(section, above_slot);
+            let middle = middle_slot.map(|handle| self.detach(section, handle).1);
             let (value, cause) = ((middle, above), error.cause.into());
             return Err(InsertError { value, cause });
         }
@@ -107,6 +117,24 @@ impl<V, E: Environment> VmaTree<V, E> {
         unsafe { slot.set_span(Span::new(was.first, span.first - 1)) };
         // SAFETY: As above.
         Ok(unsafe { VmaWrite::new(slot) })
+    }
+
+    /// Free slots for what is carved out, if that is anything, and what lies above it.
+    fn take_slots(
+        &mut self,
+        has_middle: bool,
+    ) -> Result<(Option<Handle<V>>, Handle<V>), ChangeError> {
+        let above = self.take_slot()?;
+        if !has_middle {
+            return Ok((None, above));
+        }
+        match self.take_slot() {
+            Ok(middle) => Ok((Some(middle), above)),
+            Err(cause) => {
+                self.free_slot(above);
+                Err(cause)
+            }
+        }
     }
 
     /// The range as a span, and the VMA that it lies inside of, with that one's span.
@@ -122,32 +150,6 @@ impl<V, E: Environment> VmaTree<V, E> {
                 Err(ChangeError::OutOfRange(addresses(was)))
             }
             (was, Some(slot)) => Ok((span, was, Self::slot(Handle::of(slot)))),
-        }
-    }
-
-    /// Fills slots for the values and attaches them, write-locked: all or none.
-    #[expect(clippy::type_complexity, reason = "the values come back in the error")]
-    fn attach_both(
-        &mut self,
-        section: Section,
-        (span, was): (Span, Span),
-        (middle, above): (Option<V>, V),
-    ) -> Result<(Option<Handle<V>>, Handle<V>), InsertError<(Option<V>, V)>> {
-        let middle = match middle.map(|value| self.attach(section, span, value)) {
-            Some(Err(InsertError { value, cause })) => {
-                let value = (Some(value), above);
-                return Err(InsertError { value, cause });
-            }
-            Some(Ok(handle)) => Some(handle),
-            None => None,
-        };
-        match self.attach(section, Span::new(span.last + 1, was.last), above) {
-            Ok(above) => Ok((middle, above)),
-            Err(InsertError { value, cause }) => {
-                let middle = middle.map(|handle| self.detach(section, handle).1);
-                let value = (middle, value);
-                Err(InsertError { value, cause })
-            }
         }
     }
 }

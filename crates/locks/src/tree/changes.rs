@@ -21,7 +21,7 @@ use crate::sequence::Section;
 use crate::slot::{Handle, VmaSlot};
 use crate::views::{VmaRef, VmaWrite, addresses};
 use core::fmt;
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 use core::ptr;
 use maple_tree::{AllocError, Span, WriteError};
 use vmaple_sync::atomic::Ordering;
@@ -116,7 +116,7 @@ struct Met<V> {
 
 /// A VMA that keeps part of its range.
 struct Trimmed<V> {
-    slot: Handle<V>,
+    handle: Handle<V>,
     was: Span,
     is: Span,
 }
@@ -129,7 +129,8 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// Fills a slot and attaches it, write-locked.
-    pub(super) fn attach(
+    #[inline]
+    fn attach(
         &mut self,
         section: Section,
         span: Span,
@@ -139,12 +140,18 @@ impl<V, E: Environment> VmaTree<V, E> {
             Ok(handle) => handle,
             Err(cause) => return Err(InsertError { value, cause }),
         };
+        self.attach_to(handle, section, span, value);
+        Ok(handle)
+    }
+
+    /// Fills a slot that was taken, and attaches it, write-locked.
+    #[inline]
+    pub(super) fn attach_to(&mut self, handle: Handle<V>, section: Section, span: Span, value: V) {
         let slot = Self::slot(handle);
         // SAFETY: A free slot, owned by this tree.
         unsafe { slot.fill(self.shared.id(), span, value) };
         slot.lock.attach(section);
         self.len += 1;
-        Ok(handle)
     }
 
     /// Detaches a slot that is not in the index, frees it, and hands its content out.
@@ -241,7 +248,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             Ok(stored) => stored.slot(),
             Err(error) => return Err(error),
         };
-        self.settle(section, &met, fate);
+        self.settle(section, met, fate);
         // SAFETY: A slot of this tree: 3.
         let slot = unsafe { &*slot };
         // SAFETY: Attached by `store_new`, and write-locked; borrowed by `&mut`.
@@ -302,7 +309,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             .map_err(|error| error.cause)?;
         // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
         unsafe { slot.set_span(span) };
-        self.settle(section, &met, fate);
+        self.settle(section, met, fate);
         // SAFETY: As above.
         Ok(unsafe { VmaWrite::new(slot) })
     }
@@ -401,13 +408,69 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<(), ChangeError> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
-        let met = self.meet(section, span, None)?;
-        if self.met.is_empty() && met.below.is_none() && met.above.is_none() {
+        self.index.seek(span.first);
+        let Some(first) = self.index.near().find(span.first) else {
             return Ok(());
+        };
+        match first {
+            (was, _) if was.first > span.last => Ok(()),
+            (was, slot) if was.last >= span.last => {
+                let slot = Handle::of(slot);
+                self.clear_of_one(section, span, (was, slot), fate)
+            }
+            _ => self.clear_of_all(section, span, fate),
         }
+    }
+
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    fn clear_of_all(
+        &mut self,
+        section: Section,
+        span: Span,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<(), ChangeError> {
+        let met = self.meet(section, span, None)?;
         self.index.clear(span)?;
-        self.settle(section, &met, fate);
+        self.settle(section, met, fate);
         Ok(())
+    }
+
+    /// Frees `span`, in which there is one VMA, or part of it.
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    fn clear_of_one(
+        &mut self,
+        section: Section,
+        span: Span,
+        (was, handle): (Span, Handle<V>),
+        mut fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<(), ChangeError> {
+        let is = match (was.first < span.first, was.last > span.last) {
+            (true, true) => return Err(ChangeError::WouldSplit(addresses(was))),
+            (true, false) => Some(Span::new(was.first, span.first - 1)),
+            (false, true) => Some(Span::new(span.last + 1, was.last)),
+            (false, false) => None,
+        };
+        self.write_lock_slot(section, Self::slot(handle));
+        self.index.clear(span)?;
+        match is {
+            Some(is) => Self::trim(Trimmed { handle, was, is }, &mut fate),
+            None => {
+                let (span, value) = self.detach(section, handle);
+                fate(Fate::Gone(addresses(span), value));
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the ends of a VMA that has lost part of its range to a store, and is write-locked.
+    fn trim(trimmed: Trimmed<V>, fate: &mut impl FnMut(Fate<'_, V>)) {
+        let Trimmed { handle, was, is } = trimmed;
+        let slot = Self::slot(handle);
+        // SAFETY: Attached to the tree, borrowed by `&mut` by the caller, and write-locked.
+        unsafe { slot.set_span(is) };
+        // SAFETY: As above, and this is the only view of it.
+        let value = unsafe { slot.value_mut() };
+        fate(Fate::Trimmed(addresses(was), addresses(is), value));
     }
 
     /// A copy of the set for a child address space, in the same slab. Every VMA is write-locked
@@ -462,52 +525,43 @@ impl<V, E: Environment> VmaTree<V, E> {
             below: None,
             above: None,
         };
-        let reader = self.index.near();
-        let mut from = Some(span.first);
-        // A look for each: most changes meet one or two, for which an iterator costs more.
-        while let Some(at) = from
-            && let Some((was, slot)) = reader.find(at)
-            && was.first <= span.last
-        {
-            from = (was.last < span.last).then(|| was.last + 1);
+        let all_met = &mut self.met;
+        let refused = self.index.near().try_for_each(span, |was, slot| {
             if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
-                continue;
+                return ControlFlow::Continue(());
             }
-            let trimmed = |is| {
-                let slot = Handle::of(slot);
-                Some(Trimmed { slot, was, is })
-            };
+            let handle = Handle::of(slot);
+            let trimmed = |is| Some(Trimmed { handle, was, is });
             match (was.first < span.first, was.last > span.last) {
                 (true, true) => {
-                    return Err(ChangeError::WouldSplit(addresses(was)));
+                    return ControlFlow::Break(ChangeError::WouldSplit(addresses(was)));
                 }
                 (true, false) => met.below = trimmed(Span::new(was.first, span.first - 1)),
                 (false, true) => met.above = trimmed(Span::new(span.last + 1, was.last)),
                 (false, false) => {
-                    self.met
-                        .try_reserve(1)
-                        .map_err(|_| ChangeError::OutOfMemory)?;
-                    self.met.push(Handle::of(slot));
+                    if all_met.try_reserve(1).is_err() {
+                        return ControlFlow::Break(ChangeError::OutOfMemory);
+                    }
+                    all_met.push(handle);
                 }
             }
             lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
             // Without a canceller there is no error.
             let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
+            ControlFlow::Continue(())
+        });
+        match refused {
+            ControlFlow::Break(cause) => Err(cause),
+            ControlFlow::Continue(()) => Ok(met),
         }
-        Ok(met)
     }
 
     /// After the store: moves the ends of those that were trimmed, detaches those covered.
-    fn settle(&mut self, section: Section, met: &Met<V>, mut fate: impl FnMut(Fate<'_, V>)) {
+    fn settle(&mut self, section: Section, met: Met<V>, mut fate: impl FnMut(Fate<'_, V>)) {
         debug_assert!(self.covered.is_empty());
         core::mem::swap(&mut self.met, &mut self.covered);
-        for Trimmed { slot, was, is } in [&met.below, &met.above].into_iter().flatten() {
-            let slot = Self::slot(*slot);
-            // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked by `meet`.
-            unsafe { slot.set_span(*is) };
-            // SAFETY: As above, and this is the only view of it.
-            let value = unsafe { slot.value_mut() };
-            fate(Fate::Trimmed(addresses(*was), addresses(*is), value));
+        for trimmed in [met.below, met.above].into_iter().flatten() {
+            Self::trim(trimmed, &mut fate);
         }
         self.detach_covered(section, |(span, value)| {
             fate(Fate::Gone(addresses(span), value));

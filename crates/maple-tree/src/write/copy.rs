@@ -49,7 +49,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         }
         self.nodes.keep_fresh();
         let gap = longest_after(way, at, cut, &items);
-        splice(&mut *copy, at.bounds.last, cut, &items);
+        splice(&mut *copy, cut, &items);
         let dying = if cfg!(planted = "copy_leak") {
             (0, 0)
         } else {

@@ -47,6 +47,16 @@ impl<C: Config> Clone for LeafAt<'_, C> {
 
 impl<C: Config> Copy for LeafAt<'_, C> {}
 
+/// A slot of a leaf.
+#[derive(Clone, Copy)]
+pub(crate) struct SlotAt {
+    pub(super) slot: usize,
+    /// What it covers.
+    pub(crate) span: Span,
+    /// Its word.
+    pub(crate) raw: *mut (),
+}
+
 /// The slots that a write replaces.
 pub(super) struct Cut {
     pub(super) from: usize,
@@ -137,31 +147,44 @@ impl<C: Config> LeafAt<'_, C> {
         len(self.leaf.pivots(), self.bounds.last)
     }
 
-    /// The slot of `index`: what it covers, and its word.
+    /// Whether the leaf uses at most so many slots, and not none.
     #[inline]
-    pub(crate) fn slot_of(&self, index: u64) -> (Span, *mut ()) {
+    fn uses_at_most(&self, nr: usize) -> bool {
+        let last = self.leaf.pivots().get(nr - 1);
+        last.is_none_or(|last| *last >= self.bounds.last)
+    }
+
+    /// The slot of `index`.
+    #[inline]
+    pub(crate) fn slot_of(&self, index: u64) -> SlotAt {
         let pivots = self.leaf.pivots();
         let slot = search(pivots, index);
         let first = first_of(pivots, slot, self.bounds.first);
-        (Span::new(first, pivots[slot]), self.raw(slot))
+        SlotAt {
+            slot,
+            span: Span::new(first, pivots[slot]),
+            raw: self.raw(slot),
+        }
     }
 
+    /// The slots that `span` touches, the first of which is `from`.
     #[inline]
-    fn cut(&self, span: Span) -> Cut {
-        let pivots = self.leaf.pivots();
-        let from = search(pivots, span.first);
+    fn cut(&self, from: SlotAt, span: Span) -> Cut {
+        let (slot, held) = (from.slot, from.span);
         // Mostly the same slot, which is cheaper to see than to find again.
-        let to = if span.last <= pivots[from] {
-            from
+        let (to, last) = if span.last <= held.last {
+            (slot, held.last)
         } else {
-            search(pivots, span.last)
+            let pivots = self.leaf.pivots();
+            let to = search(pivots, span.last);
+            (to, pivots[to])
         };
         Cut {
-            from,
+            from: slot,
             to,
             span,
-            first: first_of(pivots, from, self.bounds.first),
-            last: pivots[to],
+            first: held.first,
+            last,
         }
     }
 
@@ -215,13 +238,14 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         &mut self,
         way: &Way<'w, C>,
         at: &LeafAt<'w, C>,
+        from: SlotAt,
         span: Span,
         new: Fill,
     ) -> Option<Result<(), AllocError>> {
         if span.last > at.bounds.last {
             return self.edit_pair(way, at, Mates::After, span, new);
         }
-        let mut cut = at.cut(span);
+        let mut cut = at.cut(from, span);
         if new.is_erasure()
             && let Some(mates) = self.widen(at, &mut cut)
         {
@@ -231,22 +255,23 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             let done = self.edit_border(way, at, &cut, mates);
             return done.or_else(|| self.edit_pair(way, at, mates, span, new));
         }
-        if cut.nr_new(new) != cut.nr_old() {
-            let nr_left = at.nr_used() + cut.nr_new(new) - cut.nr_old();
-            let is_last = at.bounds.last == u64::MAX;
-            if new.is_erasure() && nr_left == 1 {
-                return None;
-            }
-            if nr_left < C::Leaf::MIN && !is_last && !cfg!(planted = "edit_underfull") {
-                return self.edit_pair(way, at, Mates::Either, span, new);
-            }
-            if nr_left > C::Leaf::SLOTS {
+        let (nr_old, nr_new) = (cut.nr_old(), cut.nr_new(new));
+        if nr_new > nr_old {
+            if !at.uses_at_most(C::Leaf::SLOTS - (nr_new - nr_old)) {
                 let mates = self.overflow_mates(way, at, &cut, new)?;
                 return self.edit_pair(way, at, mates, span, new);
             }
-        } else if new.is_erasure() && at.leaf.pivots()[0] == at.bounds.last {
-            // The one slot there is.
-            return None;
+        } else {
+            let nr_less = nr_old - nr_new;
+            if new.is_erasure() && at.uses_at_most(nr_less + 1) {
+                // Nothing would be left but emptiness.
+                return None;
+            }
+            let is_underfull = nr_less > 0 && at.uses_at_most(nr_less + C::Leaf::MIN - 1);
+            let is_last = at.bounds.last == u64::MAX;
+            if is_underfull && !is_last && !cfg!(planted = "edit_underfull") {
+                return self.edit_pair(way, at, Mates::Either, span, new);
+            }
         }
         if let Some(finger) = &mut self.finger {
             // What follows leaves every branch on the way as it is, but for the leaf's slot.
@@ -325,11 +350,12 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             }
         }
         let gap = longest_after(way, at, cut, &items);
-        let last = at.bounds.last;
         // SAFETY: The writer is alone, and `at.leaf` is not looked at until the edit is over.
         let leaf = unsafe { at.node.leaf_mut() };
-        splice(leaf, last, cut, &items);
-        if let Some((_, gap)) = gap {
+        splice(leaf, cut, &items);
+        if let Some((old, gap)) = gap
+            && gap != old
+        {
             settle_gaps(way.whole().up(), gap);
         }
         Ok(())
@@ -395,21 +421,23 @@ pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
     widest
 }
 
-/// Puts `items` in place of the slots of `cut`, in a leaf that ends at `last`.
+/// Puts `items` in place of the slots of `cut`, in a leaf that has the room.
 #[inline]
-pub(super) fn splice<N: Node>(leaf: &mut N, last: u64, cut: &Cut, items: &Items) {
+pub(super) fn splice<N: Node>(leaf: &mut N, cut: &Cut, items: &Items) {
     let (pivots, words) = leaf.parts_mut();
     let tail = cut.to + 1;
     let new_tail = cut.from + items.len();
-    if new_tail != tail {
-        let nr_used = len(pivots, last);
-        pivots.copy_within(tail..nr_used, new_tail);
-        slots::copy_within(words, tail..nr_used, new_tail);
-        let nr_left = new_tail + (nr_used - tail);
-        if nr_left < nr_used {
-            pivots[nr_left..nr_used].fill(u64::MAX);
-            slots::clear(words, nr_left..nr_used);
-        }
+    // Unused slots move with the tail.
+    if new_tail > tail {
+        let end = N::SLOTS - (new_tail - tail);
+        pivots.copy_within(tail..end, new_tail);
+        slots::copy_within(words, tail..end, new_tail);
+    } else if new_tail < tail {
+        pivots.copy_within(tail..N::SLOTS, new_tail);
+        slots::copy_within(words, tail..N::SLOTS, new_tail);
+        let end = N::SLOTS - (tail - new_tail);
+        pivots[end..N::SLOTS].fill(u64::MAX);
+        slots::clear(words, end..N::SLOTS);
     }
     for (slot, item) in (cut.from..).zip(items.iter()) {
         pivots[slot] = item.last;

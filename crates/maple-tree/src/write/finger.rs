@@ -121,7 +121,7 @@ impl Finger {
         if self.state == State::Taken {
             self.state = State::Set;
         } else {
-            self.save(way.marks(), at);
+            self.save(way, at);
         }
     }
 
@@ -135,7 +135,9 @@ impl Finger {
     }
 
     /// From now on knows this way, if it is not too long.
-    fn save<C: Config>(&mut self, marks: &[Mark], at: &LeafAt<'_, C>) {
+    #[inline(never)]
+    fn save<C: Config>(&mut self, way: &Way<'_, C>, at: &LeafAt<'_, C>) {
+        let marks = way.marks();
         self.marks.clear();
         for mark in marks.iter().take(LONGEST) {
             self.marks.push(*mark);

@@ -88,10 +88,7 @@ impl<'w, C: Config> Way<'w, C> {
     /// They name what the header says of a way's.
     #[inline]
     pub(super) unsafe fn set(&mut self, marks: &[Mark]) {
-        self.marks.clear();
-        for mark in marks {
-            self.marks.push(*mark);
-        }
+        self.marks.set(marks);
     }
 
     #[inline]
