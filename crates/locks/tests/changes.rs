@@ -156,9 +156,9 @@ fn carve(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counte
         Counted64(value.0 + 1000, Rc::clone(&value.1)),
     );
     let carved = match kind {
-        0 => tree.carve(range.clone(), middle, above),
-        1 => tree.punch(range.clone(), above),
-        _ => tree.punch_for_good(range.clone(), above),
+        0 => tree.carve(range.clone(), |_| (middle, above)),
+        1 => tree.punch(range.clone(), |_| above),
+        _ => tree.punch_for_good(range.clone(), |_| above),
     };
     let below = carved.as_ref().ok().map(VmaWrite::range);
     assert_eq!(

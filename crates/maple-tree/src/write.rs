@@ -123,15 +123,16 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     }
 
     /// The leaf of `index` and the way to it; none in an empty tree.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn locate(&mut self, way: &mut Way<'w, C>, index: u64) -> Option<LeafAt<'w, C>> {
         // SAFETY: One writer; nodes are freed only after the write, see the header.
         let top = unsafe { self.root.load::<C>() };
-        let near = match &mut self.finger {
-            Some(finger) => finger.take(way, index),
-            None => None,
-        };
-        near.or_else(|| Some(edit::walk(top?, index, |node, slot| way.push(node, slot))))
+        if let Some(finger) = &mut self.finger
+            && let Some(near) = finger.take(way, index)
+        {
+            return Some(near);
+        }
+        Some(edit::walk(top?, index, |node, slot| way.push(node, slot)))
     }
 
     /// As [`replace`](Self::replace), in a tree in which the leaf of `span.first`, and its slot

@@ -117,7 +117,8 @@ impl<E: Environment> Mm<E> {
                 continue;
             }
             let change = Change::flags(vma, flags);
-            addr = addr.max(self.modify(part, &change)?.end);
+            let decided = self.decide_change(vma, part, &change);
+            addr = addr.max(self.carry_out(part, &change, decided)?.end);
             let lock_bits = VmFlags::WRITE | VmFlags::SHARED | VmFlags::LOCKED;
             let was_locked_unwritable = was & lock_bits == VmFlags::LOCKED;
             if was_locked_unwritable && flags.contains(VmFlags::WRITE) {

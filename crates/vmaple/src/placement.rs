@@ -249,7 +249,8 @@ impl<E: Environment> Mm<E> {
         loop {
             let start = self.tree.highest_gap(search.low, high, search.len)?;
             let end = start + search.len;
-            let next = self.tree.find(end);
+            // Mostly what is found lies just below a VMA.
+            let next = self.tree.at(end).or_else(|| self.tree.find(end));
             match next.map(|next| next.start_with_gap(self.config.guard_gap())) {
                 Some(limit) if limit < end => high = limit,
                 _ => return Some(start),

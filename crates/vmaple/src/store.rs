@@ -9,7 +9,7 @@ use crate::merge::{
     ExistingMerge, Merged, NewMerge, Proposal, Reach, absorb, decide_existing, decide_new,
 };
 use crate::mm::Mm;
-use crate::vma::{UffdId, Vma};
+use crate::vma::{Backing, UffdId, Vma};
 use crate::vma_tree::{Cleared, FreeRange, Freed, Gain};
 use alloc::sync::Arc;
 use vmaple_locks::Environment;
@@ -49,6 +49,22 @@ impl Change {
             uffd: vma.uffd,
         }
     }
+}
+
+/// What becomes of a range that gets new properties.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decided {
+    /// The VMA at this address takes it in, and becomes this.
+    Merge(ExistingMerge, u64, Merged),
+    /// It becomes a VMA of its own.
+    Cut {
+        /// What it is part of.
+        whole: AddrRange,
+        /// Whether a driver wants to hear of cuts.
+        is_heard: bool,
+        /// Whether it cannot be cut at all.
+        is_one: bool,
+    },
 }
 
 /// What a change makes of the sizes: summed up, since the VMAs of a change mostly share their
@@ -266,12 +282,45 @@ impl<E: Environment> Mm<E> {
             debug_assert!(false, "a change of nothing");
             return Err(Errno::ENOMEM);
         };
-        if let Some((decision, target, merged)) = self.merge_of_part(vma, range, change) {
-            self.become_merged(target, merged)?;
-            self.counters.merges.count(decision);
-            return Ok(merged.range);
+        let decided = self.decide_change(vma, range, change);
+        self.carry_out(range, change, decided)
+    }
+
+    /// What becomes of `range`, part of `vma`, when it gets new properties.
+    pub(crate) fn decide_change(&self, vma: &Vma, range: AddrRange, change: &Change) -> Decided {
+        if let Some((case, target, merged)) = self.merge_of_part(vma, range, change) {
+            return Decided::Merge(case, target, merged);
         }
-        let cuts = usize::from(range.start > vma.start) + usize::from(range.end < vma.end);
+        Decided::Cut {
+            whole: vma.range(),
+            is_heard: vma.operations().is_some(),
+            is_one: matches!(&vma.backing, Backing::Special(special) if !special.may_split),
+        }
+    }
+
+    /// Makes the change as decided a moment ago; see [`Mm::modify`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn carry_out(
+        &mut self,
+        range: AddrRange,
+        change: &Change,
+        decided: Decided,
+    ) -> Result<AddrRange, Errno> {
+        let (whole, is_heard, is_one) = match decided {
+            Decided::Merge(case, target, merged) => {
+                self.become_merged(target, merged)?;
+                self.counters.merges.count(case);
+                return Ok(merged.range);
+            }
+            Decided::Cut {
+                whole,
+                is_heard,
+                is_one,
+            } => (whole, is_heard, is_one),
+        };
+        let cuts = usize::from(range.start > whole.start) + usize::from(range.end < whole.end);
         let room = self.config.max_map_count.saturating_sub(self.tree.len());
         if cuts > room {
             if room > 0 && !cfg!(planted = "split_undone") {
@@ -279,18 +328,21 @@ impl<E: Environment> Mm<E> {
             }
             return Err(Errno::ENOMEM);
         }
-        if cuts > 0 && vma.operations().is_some() {
-            let end = vma.end;
+        let (mut rest, mut nr_silent) = (whole, 0);
+        if cuts > 0 && is_heard {
             // Whoever listens hears of each cut by itself, and may object to the second.
-            if range.start > vma.start {
+            if range.start > whole.start {
                 self.split(range.start, SplitLimit::Enforced, Part::Below)?;
             }
-            if range.end < end {
+            if range.end < whole.end {
                 self.split(range.end, SplitLimit::Enforced, Part::Above)?;
             }
+            rest = range;
         } else if cuts > 0 {
-            vma.may_split(range.start)?;
-            self.counters.splits += cuts as u64;
+            if is_one {
+                return Err(Errno::EINVAL);
+            }
+            nr_silent = cuts as u64;
         }
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let mut tally = Tally::new(shift);
@@ -300,8 +352,9 @@ impl<E: Environment> Mm<E> {
             vma.uffd = change.uffd;
         };
         let count = |gain| tally.add(counters, gain);
-        self.tree.carve(range, shift, set, count)?;
+        self.tree.carve(rest, range, shift, set, count)?;
         tally.settle(counters);
+        self.counters.splits += nr_silent;
         self.note_number();
         Ok(range)
     }

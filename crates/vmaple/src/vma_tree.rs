@@ -64,6 +64,11 @@ pub(crate) struct Gain {
 }
 
 impl Gain {
+    const NONE: Gain = Gain {
+        flags: VmFlags::empty(),
+        bytes: 0,
+    };
+
     /// None of what `vma` has is there any more.
     pub(crate) fn loss_of(vma: &Vma) -> Gain {
         Gain {
@@ -256,19 +261,16 @@ impl<E: Environment> VmaTree<E> {
         Ok(())
     }
 
-    /// Makes `range`, part of one VMA, a VMA of its own, and makes `change` to that, in one step.
+    /// Makes `range`, part of the VMA `whole`, a VMA of its own, and makes `change` to that, in one step.
     /// What lies below and above keeps the old properties.
     pub(crate) fn carve(
         &mut self,
+        whole: AddrRange,
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
         count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
-        let Some(old) = self.at(range.start) else {
-            return Ok(());
-        };
-        let whole = old.range();
         debug_assert!(whole.start <= range.start && range.end <= whole.end);
         if range.start == whole.start {
             if range.end < whole.end {
@@ -279,15 +281,22 @@ impl<E: Environment> VmaTree<E> {
             }
             return Ok(());
         }
-        let mut middle = part(old, range, page_shift);
-        let gains = alter(&mut middle, change);
+        let mut gains = [Gain::NONE; 2];
+        let make_middle = |old: &Vma| {
+            let mut middle = part(old, range, page_shift);
+            gains = alter(&mut middle, change);
+            middle
+        };
         let carved = if range.end == whole.end {
+            let Some(old) = self.at(range.start) else {
+                return Ok(());
+            };
+            let middle = make_middle(old);
             let carved = self.locked.split(range.start, middle);
             carved.map_err(|error| error.cause)
         } else {
-            let above = part_above(old, range.end, page_shift);
-            let carved = self.locked.carve(addresses(range), middle, above);
-            carved.map_err(|error| error.cause)
+            let parts = |old: &Vma| (make_middle(old), part_above(old, range.end, page_shift));
+            self.locked.carve(addresses(range), parts)
         };
         carved.map_err(|cause| errno_of(&cause))?.end = range.start;
         gains.into_iter().for_each(count);
@@ -302,16 +311,12 @@ impl<E: Environment> VmaTree<E> {
         page_shift: u32,
         freed: Freed,
     ) -> Result<VmFlags, Errno> {
-        let Some(old) = self.at(range.start) else {
-            debug_assert!(false, "a hole in nothing");
-            return Err(Errno::EINVAL);
-        };
-        let above = part_above(old, range.end, page_shift);
+        let above = |old: &Vma| part_above(old, range.end, page_shift);
         let punched = match freed {
             Freed::ForGood => self.locked.punch_for_good(addresses(range), above),
             Freed::ToBeMapped => self.locked.punch(addresses(range), above),
         };
-        let mut below = punched.map_err(|error| errno_of(&error.cause))?;
+        let mut below = punched.map_err(|cause| errno_of(&cause))?;
         below.end = range.start;
         Ok(below.flags)
     }

@@ -12,7 +12,7 @@
 //! lock are held.
 #![expect(unsafe_code, reason = "moves the end of a slot under its lock")]
 
-use super::changes::{ChangeError, InsertError};
+use super::changes::ChangeError;
 use super::{VmaTree, span_of};
 use crate::env::Environment;
 use crate::sequence::Section;
@@ -21,13 +21,11 @@ use crate::views::{VmaWrite, addresses};
 use core::ops::Range;
 use maple_tree::Span;
 
-/// What comes of carving: the VMA below, or the values that were to be put in.
-type Carved<'t, V> = Result<VmaWrite<'t, V>, InsertError<(Option<V>, V)>>;
-
 impl<V, E: Environment> VmaTree<V, E> {
-    /// Makes `range`, which lies inside a VMA with some of it on both sides, a VMA with the value
-    /// `middle`, and what that VMA has above it one with the value `above`. What it has below stays
-    /// in it. All three are write-locked; hands out the one below.
+    /// Makes `range`, which lies inside a VMA with some of it on both sides, a VMA of its own, and
+    /// what that VMA has above it another one. What it has below stays in it. `parts` makes the two
+    /// new values, that of the middle first, from the old one. All three are write-locked; hands
+    /// out the one below.
     ///
     /// # Errors
     ///
@@ -39,26 +37,47 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// # #[cfg(feature = "std")] {
     /// use vmaple_locks::{ChangeError, VmaTree};
     ///
-    /// let mut tree: VmaTree<&str> = VmaTree::new();
-    /// tree.insert(0x1000..0x9000, "low").expect("free");
-    /// tree.carve(0x2000..0x3000, "middle", "high").expect("inside");
-    /// tree.punch(0x5000..0x6000, "highest").expect("inside");
+    /// let mut tree: VmaTree<u32> = VmaTree::new();
+    /// tree.insert(0x1000..0x9000, 10).expect("free");
+    /// tree.carve(0x2000..0x3000, |old| (old + 1, old + 2))?;
+    /// tree.punch(0x5000..0x6000, |old| old + 3)?;
     /// let starts: Vec<_> = tree.iter().map(|vma| (vma.range().start, *vma)).collect();
-    /// assert_eq!(starts, [(0x1000, "low"), (0x2000, "middle"), (0x3000, "high"), (0x6000, "highest")]);
-    /// let refused = tree.punch(0x8000..0x9000, "nothing").expect_err("at its end");
-    /// assert_eq!(refused.cause, ChangeError::OutOfRange(0x6000..0x9000));
+    /// assert_eq!(starts, [(0x1000, 10), (0x2000, 11), (0x3000, 12), (0x6000, 15)]);
+    /// let refused = tree.punch(0x8000..0x9000, |old| *old).expect_err("at its end");
+    /// assert_eq!(refused, ChangeError::OutOfRange(0x6000..0x9000));
+    /// # Ok::<(), ChangeError>(())
     /// # }
+    /// # ;
     /// ```
     #[doc(alias = "__split_vma")]
     #[cfg_attr(feature = "lockdep", track_caller)]
-    pub fn carve(&mut self, range: Range<u64>, middle: V, above: V) -> Carved<'_, V> {
+    pub fn carve(
+        &mut self,
+        range: Range<u64>,
+        parts: impl FnOnce(&V) -> (V, V),
+    ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let section = self.shared.seq.begin();
-        self.cut_out(section, range, Some(middle), above)
+        let (span, was, slot) = self.inside(&range)?;
+        let (middle, above) = (self.take_slot()?, self.take_slot());
+        let above = match above {
+            Ok(above) => above,
+            Err(cause) => {
+                self.free_slot(middle);
+                return Err(cause);
+            }
+        };
+        self.write_lock_slot(section, slot);
+        // SAFETY: Attached to this tree, which is borrowed, and write-locked.
+        let (value, value_above) = parts(unsafe { slot.value() });
+        self.attach_to(middle, section, span, value);
+        let rest = Span::new(span.last + 1, was.last);
+        self.attach_to(above, section, rest, value_above);
+        self.cut_out(section, (span, was), slot, Some(middle), above)
     }
 
     /// Frees `range`, which lies inside a VMA with some of it on both sides. What that has above
-    /// becomes a VMA with the value `above`; what it has below stays in it. Both are write-locked;
-    /// hands out the one below.
+    /// becomes a VMA with the value that `above` makes from the old one; what it has below stays in
+    /// it. Both are write-locked; hands out the one below.
     ///
     /// The section may map the range again: see [`clear`](Self::clear).
     ///
@@ -66,7 +85,11 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// As [`carve`](Self::carve).
     #[cfg_attr(feature = "lockdep", track_caller)]
-    pub fn punch(&mut self, range: Range<u64>, above: V) -> Carved<'_, V> {
+    pub fn punch(
+        &mut self,
+        range: Range<u64>,
+        above: impl FnOnce(&V) -> V,
+    ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let _: Section = self.shared.replacing.begin();
         self.punch_for_good(range, above)
     }
@@ -77,64 +100,42 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// As there.
     #[cfg_attr(feature = "lockdep", track_caller)]
-    pub fn punch_for_good(&mut self, range: Range<u64>, above: V) -> Carved<'_, V> {
+    pub fn punch_for_good(
+        &mut self,
+        range: Range<u64>,
+        above: impl FnOnce(&V) -> V,
+    ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let section = self.shared.seq.begin();
-        self.cut_out(section, range, None, above)
+        let (span, was, slot) = self.inside(&range)?;
+        let handle = self.take_slot()?;
+        self.write_lock_slot(section, slot);
+        // SAFETY: Attached to this tree, which is borrowed, and write-locked.
+        let value = above(unsafe { slot.value() });
+        self.attach_to(handle, section, Span::new(span.last + 1, was.last), value);
+        self.cut_out(section, (span, was), slot, None, handle)
     }
 
-    #[cfg_attr(feature = "lockdep", track_caller)]
-    fn cut_out(
-        &mut self,
+    /// Stores the new VMAs, which are attached, in the place of what the VMA in `slot` has from
+    /// `span` on.
+    fn cut_out<'t>(
+        &'t mut self,
         section: Section,
-        range: Range<u64>,
-        middle: Option<V>,
-        above: V,
-    ) -> Carved<'_, V> {
-        let prepared = self.inside(&range).and_then(|inside| {
-            let handles = self.take_slots(middle.is_some())?;
-            Ok((inside, handles))
-        });
-        let ((span, was, slot), (middle_slot, above_slot)) = match prepared {
-            Ok(prepared) => prepared,
-            Err(cause) => {
-                let value = (middle, above);
-                return Err(InsertError { value, cause });
+        (span, was): (Span, Span),
+        slot: &'t VmaSlot<V>,
+        middle: Option<Handle<V>>,
+        above: Handle<V>,
+    ) -> Result<VmaWrite<'t, V>, ChangeError> {
+        if let Err(error) = self.index.carve(span, middle, above) {
+            self.detach(section, above);
+            if let Some(middle) = middle {
+                self.detach(section, middle);
             }
-        };
-        self.write_lock_slot(section, slot);
-        if let (Some(handle), Some(value)) = (middle_slot, middle) {
-            self.attach_to(handle, section, span, value);
+            return Err(error.cause.into());
         }
-        let rest = Span::new(span.last + 1, was.last);
-        self.attach_to(above_slot, section, rest, above);
-        if let Err(error) = self.index.carve(span, middle_slot, above_slot) {
-            let (_, above) = self.detach(section, above_slot);
-            let middle = middle_slot.map(|handle| self.detach(section, handle).1);
-            let (value, cause) = ((middle, above), error.cause.into());
-            return Err(InsertError { value, cause });
-        }
-        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
+        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked by the callers.
         unsafe { slot.set_span(Span::new(was.first, span.first - 1)) };
         // SAFETY: As above.
         Ok(unsafe { VmaWrite::new(slot) })
-    }
-
-    /// Free slots for what is carved out, if that is anything, and what lies above it.
-    fn take_slots(
-        &mut self,
-        has_middle: bool,
-    ) -> Result<(Option<Handle<V>>, Handle<V>), ChangeError> {
-        let above = self.take_slot()?;
-        if !has_middle {
-            return Ok((None, above));
-        }
-        match self.take_slot() {
-            Ok(middle) => Ok((Some(middle), above)),
-            Err(cause) => {
-                self.free_slot(above);
-                Err(cause)
-            }
-        }
     }
 
     /// The range as a span, and the VMA that it lies inside of, with that one's span.

@@ -409,7 +409,13 @@ impl<V, E: Environment> VmaTree<V, E> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
         self.index.seek(span.first);
-        let Some(first) = self.index.near().find(span.first) else {
+        let near = self.index.near();
+        let first = match near.range_at(span.first) {
+            (was, Some(slot)) => Some((was, slot)),
+            (gap, None) if gap.last >= span.last => None,
+            _ => near.find(span.first),
+        };
+        let Some(first) = first else {
             return Ok(());
         };
         match first {

@@ -15,7 +15,6 @@
 //! references are made after the last look through others, one per node.
 #![expect(unsafe_code, reason = "writes to nodes in place")]
 
-use super::build::Items;
 use super::edit::{Cut, LeafAt};
 use super::pair::{Mates, leaf_at};
 use super::publish::settle_gaps;
@@ -62,7 +61,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             // Relaxed: read by the writer, who wrote it.
             C::TRACKS_GAPS.then(|| hints[slot].load(Ordering::Relaxed))
         };
-        let rest = |slot| hint(slot).map_or(0, |old| at.gap_after(cut, &Items::new(), old));
+        let rest = |slot| hint(slot).map_or(0, |old| at.gap_after(cut, 0, old));
         let nr_used = at.nr_used();
         let shift = if mates == Mates::After {
             let right = leaf_at(above, &parent, parent.slot + 1)?;

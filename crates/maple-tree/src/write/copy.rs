@@ -48,7 +48,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return Err(error);
         }
         self.nodes.keep_fresh();
-        let gap = longest_after(way, at, cut, &items);
+        let gap = longest_after(way, at, cut, new);
         splice(&mut *copy, cut, &items);
         let dying = if cfg!(planted = "copy_leak") {
             (0, 0)
@@ -67,7 +67,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     fn edit_slot(&mut self, way: &Way<'w, C>, at: &LeafAt<'w, C>, cut: &Cut, new: Fill) {
         let mut items = Items::new();
         new.put(&mut items, cut.last);
-        let gap = longest_after(way, at, cut, &items).map(|(_, gap)| gap);
+        let gap = longest_after(way, at, cut, new).map(|(_, gap)| gap);
         self.publish_entry(way, &at.leaf.slots()[cut.from], items[0].raw, gap);
     }
 }

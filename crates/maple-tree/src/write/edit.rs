@@ -211,16 +211,35 @@ impl<C: Config> LeafAt<'_, C> {
         widest
     }
 
-    /// The longest gap once `items` have taken the place of `cut`. `old` is what it was before.
+    /// The longest empty part of what takes the place of the slots of `cut`.
     #[inline]
-    pub(super) fn gap_after(&self, cut: &Cut, items: &Items, old: u64) -> u64 {
-        let added = widest_empty_item(items, cut.first);
+    fn added_gap(&self, cut: &Cut, new: Fill) -> u64 {
+        let mut widest = new.widest_empty(cut.span);
+        if cut.keeps_before() && self.raw(cut.from).is_null() {
+            widest = widest.max(cut.span.first - cut.first);
+        }
+        if cut.keeps_after() && self.raw(cut.to).is_null() {
+            widest = widest.max(cut.last - cut.span.last);
+        }
+        widest
+    }
+
+    /// The longest gap once something whose longest is `added` has taken the place of `cut`. `old`
+    /// is what it was before.
+    #[inline(always)]
+    pub(super) fn gap_after(&self, cut: &Cut, added: u64, old: u64) -> u64 {
         if added >= old || cfg!(planted = "edit_gap") {
             return old.max(added);
         }
-        if self.widest_empty((cut.from, cut.to + 1), cut.first, old) < old {
+        let is_full = cut.from == cut.to && !self.raw(cut.from).is_null();
+        if is_full || self.widest_empty((cut.from, cut.to + 1), cut.first, old) < old {
             return old;
         }
+        self.gap_beside(cut, added, old)
+    }
+
+    /// The same, where a gap as long as any goes.
+    fn gap_beside(&self, cut: &Cut, added: u64, old: u64) -> u64 {
         let before = self.widest_empty((0, cut.from), self.bounds.first, old);
         if before >= old || cut.last == self.bounds.last {
             return added.max(before);
@@ -349,7 +368,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 self.nodes.retire_entry(entry);
             }
         }
-        let gap = longest_after(way, at, cut, &items);
+        let gap = longest_after(way, at, cut, new);
         // SAFETY: The writer is alone, and `at.leaf` is not looked at until the edit is over.
         let leaf = unsafe { at.node.leaf_mut() };
         splice(leaf, cut, &items);
@@ -363,7 +382,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 
     /// What takes the place of the slots of `cut`, the outer ones of which hold `before` and
     /// `after`: left remainder, new entry, right remainder.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_items(
         &self,
         items: &mut Items,
@@ -391,13 +410,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     }
 }
 
-/// The longest gap of the leaf before and after, if anybody above wants to know.
+/// The longest gap of the leaf before and after a write, if anybody above wants to know.
 #[inline]
 pub(super) fn longest_after<C: Config>(
     way: &Way<'_, C>,
     at: &LeafAt<'_, C>,
     cut: &Cut,
-    items: &Items,
+    new: Fill,
 ) -> Option<(u64, u64)> {
     if !C::TRACKS_GAPS {
         return None;
@@ -405,7 +424,7 @@ pub(super) fn longest_after<C: Config>(
     let parent = way.whole().last()?;
     // Relaxed: read by the writer, who wrote it.
     let old = parent.branch.node.gaps()[parent.slot].load(Ordering::Relaxed);
-    Some((old, at.gap_after(cut, items, old)))
+    Some((old, at.gap_after(cut, at.added_gap(cut, new), old)))
 }
 
 /// The longest empty item; the first begins at `first`.
@@ -422,7 +441,7 @@ pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
 }
 
 /// Puts `items` in place of the slots of `cut`, in a leaf that has the room.
-#[inline]
+#[inline(always)]
 pub(super) fn splice<N: Node>(leaf: &mut N, cut: &Cut, items: &Items) {
     let (pivots, words) = leaf.parts_mut();
     let tail = cut.to + 1;

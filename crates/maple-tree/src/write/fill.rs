@@ -1,6 +1,7 @@
 //! What a write puts over its range.
 
 use super::build::{Item, Items};
+use crate::span::Span;
 use core::ptr::{self, NonNull};
 
 /// One word for the whole range, or one for its first part and one for the rest.
@@ -44,6 +45,18 @@ impl Fill {
     #[inline]
     pub(super) fn is_erasure(self) -> bool {
         self.raw.is_null()
+    }
+
+    /// Its longest empty part, if it covers `span`.
+    #[inline]
+    pub(super) fn widest_empty(self, span: Span) -> u64 {
+        if self.raw.is_null() {
+            return span.len_less_one().wrapping_add(1);
+        }
+        match self.first_part {
+            Some((last, raw)) if raw.is_null() => last - span.first + 1,
+            _ => 0,
+        }
     }
 
     /// How many slots it takes.

@@ -129,6 +129,7 @@ impl Finger {
     #[inline]
     pub(super) fn follow(&mut self, leaf: *mut ()) {
         match NonNull::new(leaf) {
+            _ if cfg!(planted = "finger_left_behind") => {}
             Some(leaf) => self.leaf = leaf,
             None => self.clear(),
         }
