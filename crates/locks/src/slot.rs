@@ -123,6 +123,19 @@ impl<V> VmaSlot<V> {
         (content.span, unsafe { content.value.assume_init_read() })
     }
 
+    /// Drops the value of a detached slot.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take).
+    #[inline]
+    pub(crate) unsafe fn clear(&self) {
+        // SAFETY: Rule 2, by the caller's promise.
+        let content = self.content.with_mut(|cell| unsafe { &mut *cell });
+        // SAFETY: There is a value, by the caller's promise, and it is not used again.
+        unsafe { content.value.assume_init_drop() };
+    }
+
     /// The range.
     ///
     /// # Safety

@@ -18,6 +18,7 @@
 mod ahead;
 mod carve;
 mod changes;
+mod clear;
 mod validate;
 
 pub use changes::{ChangeError, Fate, InsertError};

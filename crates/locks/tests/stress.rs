@@ -72,7 +72,7 @@ fn change<S: ReadScheme>(tree: &mut VmaTree<Known, Host<S>>, random: &mut Random
     let start = (1 + random.below(PAGES)) * PAGE;
     let end = (start + (1 + random.below(6)) * PAGE).min((1 + PAGES) * PAGE);
     let told = |fate: Fate<'_, Known>| match fate {
-        Fate::Gone(range, known) => check(&range, &known),
+        Fate::Gone(range, known) => check(&range, known),
         Fate::Trimmed(was, is, known) => {
             check(&was, known);
             known.range = is;

@@ -310,9 +310,14 @@ impl<E: Environment> Mm<E> {
     ) -> Result<AddrRange, Errno> {
         let (whole, is_heard, is_one) = match decided {
             Decided::Merge(case, target, merged) => {
-                self.become_merged(target, merged)?;
-                self.counters.merges.count(case);
-                return Ok(merged.range);
+                let done = self.become_merged(target, merged);
+                if !cfg!(planted = "merge_failure_is_no_merge") || done.is_ok() {
+                    done?;
+                    self.counters.merges.count(case);
+                    return Ok(merged.range);
+                }
+                let whole = self.tree.at(range.start).map_or(range, Vma::range);
+                (whole, false, false)
             }
             Decided::Cut {
                 whole,

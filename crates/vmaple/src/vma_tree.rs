@@ -230,7 +230,7 @@ impl<E: Environment> VmaTree<E> {
         mut change: impl FnMut(Cleared<'_>),
     ) -> Result<(), Errno> {
         let fate = |fate: Fate<'_, Vma>| match fate {
-            Fate::Gone(_, vma) => change(Cleared::Gone(&vma)),
+            Fate::Gone(_, vma) => change(Cleared::Gone(vma)),
             Fate::Trimmed(_, rest, vma) => {
                 change(Cleared::Trimmed(trim(vma, &rest, page_shift)));
             }
@@ -334,7 +334,7 @@ impl<E: Environment> VmaTree<E> {
         mut count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
         let fate = |fate: Fate<'_, Vma>| match fate {
-            Fate::Gone(_, vma) => count(Gain::loss_of(&vma)),
+            Fate::Gone(_, vma) => count(Gain::loss_of(vma)),
             Fate::Trimmed(_, rest, vma) => count(trim(vma, &rest, page_shift)),
         };
         let target = self.locked.expand(addr, addresses(range), fate);

@@ -45,9 +45,8 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// assert_eq!(starts, [(0x1000, 10), (0x2000, 11), (0x3000, 12), (0x6000, 15)]);
     /// let refused = tree.punch(0x8000..0x9000, |old| *old).expect_err("at its end");
     /// assert_eq!(refused, ChangeError::OutOfRange(0x6000..0x9000));
-    /// # Ok::<(), ChangeError>(())
     /// # }
-    /// # ;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[doc(alias = "__split_vma")]
     #[cfg_attr(feature = "lockdep", track_caller)]

@@ -100,14 +100,14 @@ impl<V> core::error::Error for InsertError<V> {}
 /// What becomes of a VMA that another one, or nothing, takes addresses from.
 #[derive(Debug)]
 pub enum Fate<'c, V> {
-    /// It had these addresses, and is gone.
-    Gone(Range<u64>, V),
+    /// It had these addresses, and is gone; its value is dropped next.
+    Gone(Range<u64>, &'c mut V),
     /// It had the first, and keeps the second. It is write-locked.
     Trimmed(Range<u64>, Range<u64>, &'c mut V),
 }
 
 /// What a store into the index will do to the VMAs it meets, but for those that it covers.
-struct Met<V> {
+pub(super) struct Met<V> {
     /// Reaches out of the range below, and keeps that.
     below: Option<Trimmed<V>>,
     /// Reaches out of the range above, and keeps that.
@@ -115,10 +115,20 @@ struct Met<V> {
 }
 
 /// A VMA that keeps part of its range.
-struct Trimmed<V> {
-    handle: Handle<V>,
-    was: Span,
-    is: Span,
+pub(super) struct Trimmed<V> {
+    pub(super) handle: Handle<V>,
+    pub(super) was: Span,
+    pub(super) is: Span,
+}
+
+/// A detached slot, whose value goes with this.
+struct Discarded<'s, V>(&'s VmaSlot<V>);
+
+impl<V> Drop for Discarded<'_, V> {
+    fn drop(&mut self) {
+        // SAFETY: Made for a slot that is detached and has a value.
+        unsafe { self.0.clear() };
+    }
 }
 
 impl<V, E: Environment> VmaTree<V, E> {
@@ -163,6 +173,27 @@ impl<V, E: Environment> VmaTree<V, E> {
         let content = unsafe { slot.take() };
         self.free_slot(handle);
         content
+    }
+
+    /// Detaches a slot that is not in the index, shows its content to `gone`, drops it, and frees
+    /// the slot. Should `gone` panic, the slot is not used again.
+    #[inline]
+    pub(super) fn discard(
+        &mut self,
+        section: Section,
+        handle: Handle<V>,
+        gone: impl FnOnce(Span, &mut V),
+    ) {
+        let slot = Self::slot(handle);
+        slot.lock.detach::<E::Wait>(section);
+        self.len -= 1;
+        let last_words = Discarded(slot);
+        // SAFETY: Detached, hence this tree's alone.
+        let span = unsafe { slot.span() };
+        // SAFETY: As above, and attached with a value before.
+        gone(span, unsafe { slot.value_mut() });
+        drop(last_words);
+        self.free_slot(handle);
     }
 
     /// Puts in a VMA where nothing is. It is write-locked.
@@ -275,7 +306,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// let mut gone = Vec::new();
     /// tree.expand(0x1000, 0x1000..0x4000, |fate| {
     ///     if let Fate::Gone(range, value) = fate {
-    ///         gone.push((range, value));
+    ///         gone.push((range, *value));
     ///     }
     /// })
     /// .expect("memory");
@@ -372,113 +403,6 @@ impl<V, E: Environment> VmaTree<V, E> {
         Ok(Some((addresses(span), value)))
     }
 
-    /// Frees a range in one step. VMAs wholly in it go, one that reaches out of it on one side
-    /// keeps that; `fate` is told.
-    ///
-    /// The section may map the range again: until it ends, readers that find free addresses ask
-    /// the holder of `mmap_lock`. Where it will not, [`clear_for_good`](Self::clear_for_good)
-    /// spares them that.
-    ///
-    /// # Errors
-    ///
-    /// For an empty range, one in the middle of a VMA, or without memory.
-    #[doc(alias = "vms_gather_munmap_vmas")]
-    #[cfg_attr(feature = "lockdep", track_caller)]
-    pub fn clear(
-        &mut self,
-        range: Range<u64>,
-        fate: impl FnMut(Fate<'_, V>),
-    ) -> Result<(), ChangeError> {
-        if !planted!("gap_of_a_section") {
-            let _: Section = self.shared.replacing.begin();
-        }
-        self.clear_for_good(range, fate)
-    }
-
-    /// As [`clear`](Self::clear), in a section that does not map any of the range again.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[cfg_attr(feature = "lockdep", track_caller)]
-    pub fn clear_for_good(
-        &mut self,
-        range: Range<u64>,
-        fate: impl FnMut(Fate<'_, V>),
-    ) -> Result<(), ChangeError> {
-        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
-        let section = self.shared.seq.begin();
-        self.index.seek(span.first);
-        let near = self.index.near();
-        let first = match near.range_at(span.first) {
-            (was, Some(slot)) => Some((was, slot)),
-            (gap, None) if gap.last >= span.last => None,
-            _ => near.find(span.first),
-        };
-        let Some(first) = first else {
-            return Ok(());
-        };
-        match first {
-            (was, _) if was.first > span.last => Ok(()),
-            (was, slot) if was.last >= span.last => {
-                let slot = Handle::of(slot);
-                self.clear_of_one(section, span, (was, slot), fate)
-            }
-            _ => self.clear_of_all(section, span, fate),
-        }
-    }
-
-    #[cfg_attr(feature = "lockdep", track_caller)]
-    fn clear_of_all(
-        &mut self,
-        section: Section,
-        span: Span,
-        fate: impl FnMut(Fate<'_, V>),
-    ) -> Result<(), ChangeError> {
-        let met = self.meet(section, span, None)?;
-        self.index.clear(span)?;
-        self.settle(section, met, fate);
-        Ok(())
-    }
-
-    /// Frees `span`, in which there is one VMA, or part of it.
-    #[cfg_attr(feature = "lockdep", track_caller)]
-    fn clear_of_one(
-        &mut self,
-        section: Section,
-        span: Span,
-        (was, handle): (Span, Handle<V>),
-        mut fate: impl FnMut(Fate<'_, V>),
-    ) -> Result<(), ChangeError> {
-        let is = match (was.first < span.first, was.last > span.last) {
-            (true, true) => return Err(ChangeError::WouldSplit(addresses(was))),
-            (true, false) => Some(Span::new(was.first, span.first - 1)),
-            (false, true) => Some(Span::new(span.last + 1, was.last)),
-            (false, false) => None,
-        };
-        self.write_lock_slot(section, Self::slot(handle));
-        self.index.clear(span)?;
-        match is {
-            Some(is) => Self::trim(Trimmed { handle, was, is }, &mut fate),
-            None => {
-                let (span, value) = self.detach(section, handle);
-                fate(Fate::Gone(addresses(span), value));
-            }
-        }
-        Ok(())
-    }
-
-    /// Moves the ends of a VMA that has lost part of its range to a store, and is write-locked.
-    fn trim(trimmed: Trimmed<V>, fate: &mut impl FnMut(Fate<'_, V>)) {
-        let Trimmed { handle, was, is } = trimmed;
-        let slot = Self::slot(handle);
-        // SAFETY: Attached to the tree, borrowed by `&mut` by the caller, and write-locked.
-        unsafe { slot.set_span(is) };
-        // SAFETY: As above, and this is the only view of it.
-        let value = unsafe { slot.value_mut() };
-        fate(Fate::Trimmed(addresses(was), addresses(is), value));
-    }
-
     /// A copy of the set for a child address space, in the same slab. Every VMA is write-locked
     /// first: a fault beside this would change what is copied. `copy` makes the child's value, or
     /// leaves the VMA out. O(n log n).
@@ -518,13 +442,13 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// Write-locks every VMA that meets `span`, but for `spared`, and notes in `self.met` and in
     /// the answer what a store there will do to them.
     #[cfg_attr(feature = "lockdep", track_caller)]
-    fn meet(
+    pub(super) fn meet(
         &mut self,
         section: Section,
         span: Span,
         spared: Option<&VmaSlot<V>>,
     ) -> Result<Met<V>, ChangeError> {
-        self.detach_covered(section, drop);
+        self.detach_covered(section, |_, _| ());
         self.met.clear();
         self.index.seek(span.first);
         let mut met = Met {
@@ -532,7 +456,9 @@ impl<V, E: Environment> VmaTree<V, E> {
             above: None,
         };
         let all_met = &mut self.met;
-        let refused = self.index.near().try_for_each(span, |was, slot| {
+        let mut refused = Ok(());
+        // The refusal is large, and what decides whether to go on is to be small.
+        let _: ControlFlow<()> = self.index.near().try_for_each(span, |was, slot| {
             if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
                 return ControlFlow::Continue(());
             }
@@ -540,13 +466,15 @@ impl<V, E: Environment> VmaTree<V, E> {
             let trimmed = |is| Some(Trimmed { handle, was, is });
             match (was.first < span.first, was.last > span.last) {
                 (true, true) => {
-                    return ControlFlow::Break(ChangeError::WouldSplit(addresses(was)));
+                    refused = Err(ChangeError::WouldSplit(addresses(was)));
+                    return ControlFlow::Break(());
                 }
                 (true, false) => met.below = trimmed(Span::new(was.first, span.first - 1)),
                 (false, true) => met.above = trimmed(Span::new(span.last + 1, was.last)),
                 (false, false) => {
                     if all_met.try_reserve(1).is_err() {
-                        return ControlFlow::Break(ChangeError::OutOfMemory);
+                        refused = Err(ChangeError::OutOfMemory);
+                        return ControlFlow::Break(());
                     }
                     all_met.push(handle);
                 }
@@ -556,31 +484,44 @@ impl<V, E: Environment> VmaTree<V, E> {
             let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
             ControlFlow::Continue(())
         });
-        match refused {
-            ControlFlow::Break(cause) => Err(cause),
-            ControlFlow::Continue(()) => Ok(met),
-        }
+        refused.map(|()| met)
+    }
+
+    /// Moves the ends of a VMA that has lost part of its range to a store, and is write-locked.
+    pub(super) fn trim(trimmed: &Trimmed<V>, fate: &mut impl FnMut(Fate<'_, V>)) {
+        let Trimmed { handle, was, is } = *trimmed;
+        let slot = Self::slot(handle);
+        // SAFETY: Attached to the tree, borrowed by `&mut` by the caller, and write-locked.
+        unsafe { slot.set_span(is) };
+        // SAFETY: As above, and this is the only view of it.
+        let value = unsafe { slot.value_mut() };
+        fate(Fate::Trimmed(addresses(was), addresses(is), value));
     }
 
     /// After the store: moves the ends of those that were trimmed, detaches those covered.
-    fn settle(&mut self, section: Section, met: Met<V>, mut fate: impl FnMut(Fate<'_, V>)) {
+    pub(super) fn settle(
+        &mut self,
+        section: Section,
+        met: Met<V>,
+        mut fate: impl FnMut(Fate<'_, V>),
+    ) {
         debug_assert!(self.covered.is_empty());
         core::mem::swap(&mut self.met, &mut self.covered);
         for trimmed in [met.below, met.above].into_iter().flatten() {
-            Self::trim(trimmed, &mut fate);
+            Self::trim(&trimmed, &mut fate);
         }
-        self.detach_covered(section, |(span, value)| {
+        self.detach_covered(section, |span, value| {
             fate(Fate::Gone(addresses(span), value));
         });
     }
 
     /// Detaches what a store has taken out of the index. Should `gone` panic, the rest is for the
     /// next change, or for the tree's drop.
-    fn detach_covered(&mut self, section: Section, mut gone: impl FnMut((Span, V))) {
+    fn detach_covered(&mut self, section: Section, mut gone: impl FnMut(Span, &mut V)) {
         while let Some(handle) = self.covered.pop() {
             // Locked already, unless it is left from a section that is over.
             self.write_lock_slot(section, Self::slot(handle));
-            gone(self.detach(section, handle));
+            self.discard(section, handle, &mut gone);
         }
     }
 }
@@ -602,7 +543,7 @@ impl<V, E: Environment> Drop for VmaTree<V, E> {
             unsafe { self.shared.slab.give_back([Handle::of(slot)].into_iter()) };
             drop(content);
         }
-        self.detach_covered(section, drop);
+        self.detach_covered(section, |_, _| ());
         // SAFETY: From this slab, and owned by this tree alone.
         unsafe { self.shared.slab.give_back(self.store.drain(..)) };
     }
