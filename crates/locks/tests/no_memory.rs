@@ -61,12 +61,12 @@ const CHANGES: [(&str, Change); 11] = [
         tree.split(34, value).map(drop).map_err(|error| error.cause)
     }),
     ("carve", |tree, value| {
-        let carved = tree.carve(33..35, value.clone(), value);
-        carved.map(drop).map_err(|error| error.cause)
+        let carved = tree.carve(33..35, |_| (value.clone(), value));
+        carved.map(drop)
     }),
     ("punch", |tree, value| {
-        let punched = tree.punch(33..35, value);
-        punched.map(drop).map_err(|error| error.cause)
+        let punched = tree.punch(33..35, |_| value);
+        punched.map(drop)
     }),
     ("remove", |tree, _| tree.remove(30).map(drop)),
     ("clear", |tree, _| tree.clear(25..62, |_| ())),
