@@ -139,7 +139,9 @@ impl<E: Environment> Mm<E> {
             }
             return self.place(wish);
         }
-        let hint = wish.addr.wrapping_add(huge - 1) & !(huge - 1);
+        // Within its page a hint says nothing; then it is rounded up.
+        let hint = wish.addr & !(self.config.page_size - 1);
+        let hint = hint.wrapping_add(huge - 1) & !(huge - 1);
         if hint != 0
             && self.place(&Wish {
                 addr: hint,
