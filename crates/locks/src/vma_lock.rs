@@ -221,6 +221,16 @@ impl VmaLock {
         if self.is_write_locked_in(section.0) {
             return Ok(());
         }
+        self.start_write_anew::<S, W>(section, cancel)
+    }
+
+    /// The same, where it is not locked yet.
+    #[inline(never)]
+    fn start_write_anew<S: ReadScheme, W: Wait>(
+        &self,
+        section: Section,
+        cancel: Option<&Cancel<W>>,
+    ) -> Result<(), Cancelled> {
         if !self.refcnt.exclude_readers() {
             self.mark_write_locked(section);
             return Ok(());

@@ -222,11 +222,11 @@ impl<E: Environment> Mm<E> {
 
     /// The address: the given one, or one that is found.
     pub(crate) fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
-        let mut wish = *wish;
-        if !wish.flags.contains(MapFlags::FIXED) {
-            wish.addr = self.hint_raised_to_min(wish.addr);
+        if !wish.flags.contains(MapFlags::FIXED) && wish.addr != 0 {
+            let addr = self.hint_raised_to_min(wish.addr);
+            return self.unmapped_area(&Wish { addr, ..*wish });
         }
-        let addr = self.unmapped_area(&wish)?;
+        let addr = self.unmapped_area(wish)?;
         let range = AddrRange::new(addr, addr + wish.len);
         let no_replace = wish.flags.contains(MapFlags::FIXED_NOREPLACE);
         if no_replace && self.tree.first_in(range).is_some() {

@@ -44,12 +44,17 @@ impl<E: Environment> Mm<E> {
     /// ENOMEM: no room, or beyond the end of user memory. EINVAL: a fixed address that is not
     /// page aligned. EPERM: below mmap_min_addr without the capability.
     #[doc(alias = "__get_unmapped_area")]
+    #[inline]
     pub(crate) fn unmapped_area(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
         let config = &self.config;
         if wish.len > config.task_size {
             return Err(Errno::ENOMEM);
         }
-        let addr = self.area_by_kind(wish)?;
+        let addr = if wish.flags.contains(MapFlags::FIXED) {
+            wish.addr
+        } else {
+            self.area_by_kind(wish)?
+        };
         if addr > config.task_size - wish.len {
             return Err(Errno::ENOMEM);
         }
@@ -62,19 +67,20 @@ impl<E: Environment> Mm<E> {
         Ok(addr)
     }
 
-    /// Applies the alignment rule of the mapping's kind.
+    /// The address of a mapping that is not fixed, by the alignment rule of its kind.
     fn area_by_kind(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
         let shared = wish.flags.contains(MapFlags::SHARED);
         let Some(file) = wish.file else {
+            let is_huge = wish.addr == 0 && is_aligned_anonymous(&self.config, wish.len);
+            if !shared && !is_huge {
+                return self.area_plain(wish);
+            }
             // Page numbers of anonymous memory do not count.
             let wish = &Wish { pgoff: 0, ..*wish };
-            if shared {
-                return self.area_in_shared_memory(wish);
-            }
-            return if wish.addr == 0 && is_aligned_anonymous(&self.config, wish.len) {
-                self.area_huge(wish)
+            return if shared {
+                self.area_in_shared_memory(wish)
             } else {
-                self.area_plain(wish)
+                self.area_huge(wish)
             };
         };
         match file.kind() {
@@ -133,10 +139,9 @@ impl<E: Environment> Mm<E> {
         let Some(size) = self.config.thp.shared_memory else {
             return Ok(addr);
         };
-        let fixed = wish.flags.contains(MapFlags::FIXED);
         let out_of_reach = addr > self.config.task_size.saturating_sub(wish.len);
         let as_hinted = addr == wish.addr;
-        if wish.len < self.config.thp.pmd_size || fixed || out_of_reach || as_hinted {
+        if wish.len < self.config.thp.pmd_size || out_of_reach || as_hinted {
             return Ok(addr);
         }
         let offset = (wish.pgoff << self.config.page_shift()) & (size - 1);
@@ -166,13 +171,6 @@ impl<E: Environment> Mm<E> {
     #[doc(alias = "arch_get_unmapped_area_topdown")]
     fn area_plain(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
         let config = &self.config;
-        if wish.flags.contains(MapFlags::FIXED) {
-            return if wish.len > config.task_size {
-                Err(Errno::ENOMEM)
-            } else {
-                Ok(wish.addr)
-            };
-        }
         let bit32 = wish.flags.contains(MapFlags::BIT32);
         if bit32 || config.layout == LayoutKind::BottomUp {
             return self.area_bottom_up(wish);

@@ -102,6 +102,7 @@ impl Tally {
 
 impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
+    #[inline]
     pub(crate) fn store_new(&mut self, vma: Vma) -> Result<(), Errno> {
         let (flags, pages) = (vma.flags, self.pages(vma.len()).cast_signed());
         self.tree.insert(vma)?;
@@ -228,12 +229,36 @@ impl<E: Environment> Mm<E> {
     }
 
     /// As [`insert_merging`](Self::insert_merging), where nothing is.
+    #[inline]
     pub(crate) fn insert_merging_at(
         &mut self,
         vma: Vma,
         free: &FreeRange,
         reach: Reach,
     ) -> Result<AddrRange, Errno> {
+        let merge = if free.touches_nothing() {
+            None
+        } else {
+            self.merge_of_new(&vma, free, reach)
+        };
+        let Some((case, target, merged)) = merge else {
+            let range = vma.range();
+            self.store_new(vma)?;
+            return Ok(range);
+        };
+        self.become_merged(target, merged)?;
+        self.counters.merges.count_new(case);
+        Ok(merged.range)
+    }
+
+    /// The merging half of [`Mm::insert_merging_at`]: the case, an address of the neighbour that
+    /// takes `vma` in, and what that becomes.
+    fn merge_of_new(
+        &self,
+        vma: &Vma,
+        free: &FreeRange,
+        reach: Reach,
+    ) -> Option<(NewMerge, u64, Merged)> {
         let proposal = Proposal {
             range: vma.range(),
             flags: vma.flags,
@@ -260,15 +285,9 @@ impl<E: Environment> Mm<E> {
                 let range = AddrRange::new(vma.start, next.end);
                 (next.start, absorb(next, range, vma.pgoff, &proposal, None))
             }
-            _ => {
-                let range = vma.range();
-                self.store_new(vma)?;
-                return Ok(range);
-            }
+            _ => return None,
         };
-        self.become_merged(target, merged)?;
-        self.counters.merges.count_new(decision);
-        Ok(merged.range)
+        Some((decision, target, merged))
     }
 
     /// Gives `range`, which lies in one VMA, new properties: merged with neighbours that fit, else

@@ -49,6 +49,14 @@ pub(crate) struct FreeRange {
     may_touch_above: bool,
 }
 
+impl FreeRange {
+    /// Whether no VMA ends where it begins, nor begins where it ends.
+    #[inline]
+    pub(crate) const fn touches_nothing(&self) -> bool {
+        !self.may_touch_below && !self.may_touch_above
+    }
+}
+
 /// What becomes of a VMA whose addresses are freed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cleared<'c> {
