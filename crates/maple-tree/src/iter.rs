@@ -70,34 +70,10 @@ impl<'g, C: Config, D: Direction> Front<'g, C, D> {
         {
             let (at, parent) = leaves::find(above, top, from);
             front.parent = parent;
-            front.part = Some(front.wanted_of(at));
+            front.part = Some(wanted_of(at, range));
             front.look_ahead(above);
         }
         front
-    }
-
-    /// A leaf with those of its used slots that meet the range.
-    #[inline]
-    fn wanted_of(&self, at: LeafAt<'g, C>) -> Part<'g, C> {
-        let mut rest = at.used();
-        let is_within = self.range.first <= at.bounds.first && at.bounds.last <= self.range.last;
-        if !is_within && !cfg!(planted = "range_end") {
-            rest &= slots_within(at, self.range);
-        }
-        Part { at, rest }
-    }
-
-    #[expect(clippy::inline_always, reason = "once for each leaf, and large")]
-    #[inline(always)]
-    fn look_ahead(&mut self, above: &mut Above<'g, C>) {
-        self.ahead = None;
-        if let Some(Part { at, .. }) = self.part
-            && let Some(index) = D::beyond(at.bounds)
-            && self.range.contains(index)
-            && let Some(at) = leaves::turn::<C, D>(&mut self.parent, above, index)
-        {
-            self.ahead = Some(self.wanted_of(at));
-        }
     }
 
     /// Goes on to the next leaf, if there is one that is wanted.
@@ -105,6 +81,14 @@ impl<'g, C: Config, D: Direction> Front<'g, C, D> {
     fn turn_leaf(&mut self, above: &mut Above<'g, C>) {
         self.part = self.ahead;
         self.look_ahead(above);
+    }
+
+    #[expect(clippy::inline_always, reason = "once for each leaf, and large")]
+    #[inline(always)]
+    fn look_ahead(&mut self, above: &mut Above<'g, C>) {
+        self.ahead = self
+            .part
+            .and_then(|part| after::<C, D>(part.at, &mut self.parent, above, self.range));
     }
 
     /// The next entry.
@@ -131,14 +115,21 @@ impl<'g, C: Config, D: Direction> Front<'g, C, D> {
     /// All entries that are left, with what belongs to a leaf in registers.
     #[inline]
     fn fold<E: Entry, T>(
-        mut self,
+        self,
         reader: Reader<'g, E, C>,
         above: &mut Above<'g, C>,
         init: T,
         mut each: impl FnMut(T, (Span, E::Ref<'g>)) -> T,
     ) -> T {
+        let Self {
+            mut part,
+            mut ahead,
+            mut parent,
+            range,
+            ..
+        } = self;
         let mut folded = init;
-        while let Some(Part { at, mut rest }) = self.part {
+        while let Some(Part { at, mut rest }) = part {
             while rest != 0 {
                 let slot = D::take(&mut rest);
                 let (span, raw) = at.look_at(slot);
@@ -146,10 +137,36 @@ impl<'g, C: Config, D: Direction> Front<'g, C, D> {
                     folded = each(folded, (span, entry));
                 }
             }
-            self.turn_leaf(above);
+            part = ahead;
+            ahead = part.and_then(|part| after::<C, D>(part.at, &mut parent, above, range));
         }
         folded
     }
+}
+
+/// The leaf after `at`, if it is wanted.
+#[expect(clippy::inline_always, reason = "once for each leaf, and large")]
+#[inline(always)]
+fn after<'g, C: Config, D: Direction>(
+    at: LeafAt<'g, C>,
+    parent: &mut Option<Turn<'g, C>>,
+    above: &mut Above<'g, C>,
+    range: Span,
+) -> Option<Part<'g, C>> {
+    let index = D::beyond(at.bounds).filter(|index| range.contains(*index))?;
+    let at = leaves::turn::<C, D>(parent, above, index)?;
+    Some(wanted_of(at, range))
+}
+
+/// A leaf with those of its used slots that meet the range.
+#[inline]
+fn wanted_of<C: Config>(at: LeafAt<'_, C>, range: Span) -> Part<'_, C> {
+    let mut rest = at.used();
+    let is_within = range.first <= at.bounds.first && at.bounds.last <= range.last;
+    if !is_within && !cfg!(planted = "range_end") {
+        rest &= slots_within(at, range);
+    }
+    Part { at, rest }
 }
 
 /// The slots of a leaf that meet `range`; the leaf does.
