@@ -10,7 +10,6 @@ mod timeline;
 use std::collections::HashMap;
 
 use serde::Serialize;
-use vmaple::Mm;
 
 pub use piece::{Kind, Names, Rect};
 pub use timeline::{CallStats, Column, Logged, Timeline};
@@ -48,7 +47,7 @@ impl History {
             Event::Image(image) => {
                 if image.cause == Cause::Exec {
                     // The mirror has the new program's map already.
-                    self.end(image.space, None);
+                    self.end(image.space);
                 }
                 self.begin(image.space, image.pid, &image.program, mirror);
             }
@@ -60,10 +59,11 @@ impl History {
                 self.begin(*child, *pid, program, mirror);
             }
             Event::Call(record) => {
-                if let Some(&index) = self.open.get(&record.space)
-                    && let Some(mm) = mirror.space(record.space)
-                {
-                    self.spaces[index].call(record, mm, &mut self.names);
+                if let Some(&index) = self.open.get(&record.space) {
+                    let timeline = &mut self.spaces[index];
+                    mirror.look(record.space, |mm| {
+                        timeline.call(record, mm, &mut self.names);
+                    });
                 }
             }
             Event::Gone { space } => self.close(*space, mirror),
@@ -91,14 +91,15 @@ impl History {
     }
 
     fn begin(&mut self, space: SpaceId, pid: i32, program: &str, mirror: &Mirror) {
-        let Some(mm) = mirror.space(space) else {
-            return;
-        };
         if let Some(&index) = self.open.get(&space) {
-            self.spaces[index].reseed(mm, &mut self.names);
+            let timeline = &mut self.spaces[index];
+            mirror.look(space, |mm| timeline.reseed(mm, &mut self.names));
             return;
         }
-        let timeline = Timeline::new(pid, program, mm, &mut self.names);
+        let timeline = mirror.look(space, |mm| Timeline::new(pid, program, mm, &mut self.names));
+        let Some(timeline) = timeline else {
+            return;
+        };
         self.spaces.push(timeline);
         self.open.insert(space, self.spaces.len() - 1);
         if self.spaces.len() > MOST_SPACES {
@@ -107,12 +108,18 @@ impl History {
     }
 
     fn close(&mut self, space: SpaceId, mirror: &Mirror) {
-        self.end(space, mirror.space(space));
+        let Some(&index) = self.open.get(&space) else {
+            return;
+        };
+        let timeline = &mut self.spaces[index];
+        mirror.look(space, |mm| timeline.finish(Some(mm), &mut self.names));
+        self.end(space);
     }
 
-    fn end(&mut self, space: SpaceId, last: Option<&Mm>) {
+    /// Nothing more comes: what the course has seen last stays so.
+    fn end(&mut self, space: SpaceId) {
         if let Some(index) = self.open.remove(&space) {
-            self.spaces[index].finish(last, &mut self.names);
+            self.spaces[index].finish(None, &mut self.names);
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::concerned::all_stacks;
 use super::{Difference, Live};
 use crate::call::Call;
 use crate::event::{Cause, Event, Moment, SpaceId};
@@ -124,7 +125,13 @@ impl Live<'_> {
 
     /// Compares `VmFlags` too, which decide about merging and which maps does not show.
     fn flags_difference(&mut self, who: Task) -> Result<Option<MapDifference>, ObserverError> {
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
+        let mirrored = self.mirror.look(SpaceId(who.mm.0), |mm| {
+            let lines = mm
+                .iter()
+                .map(|vma| flags_line(vma.start, vma.end, vma.flags));
+            (lines.collect::<String>(), mm.config().task_size)
+        });
+        let Some((ours, task_size)) = mirrored else {
             return Ok(None);
         };
         let kernel = match smaps::vm_flags(who.tid) {
@@ -132,15 +139,8 @@ impl Live<'_> {
             Err(error) if error.is_gone() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut ours = String::new();
-        for vma in mm.iter() {
-            ours += &flags_line(vma.start, vma.end, vma.flags);
-        }
         let mut theirs = String::new();
-        for mapping in kernel
-            .iter()
-            .filter(|mapping| mapping.start < mm.config().task_size)
-        {
+        for mapping in kernel.iter().filter(|mapping| mapping.start < task_size) {
             let flags = VmFlags::from_mnemonics(&mapping.mnemonics)?;
             let pkey = u8::try_from(mapping.protection_key.unwrap_or(0)).unwrap_or(0);
             theirs += &flags_line(mapping.start, mapping.end, flags.with_pkey(pkey));
@@ -172,13 +172,14 @@ impl Live<'_> {
     /// Userfaultfds with registrations in the mirror of which the kernel shows none any more:
     /// they were closed, which is no memory call.
     fn closed_userfaults(&self, who: Task) -> Vec<u64> {
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
-            return Vec::new();
-        };
-        let registered: Vec<(u64, u64)> = mm
-            .iter()
-            .filter_map(|vma| Some((vma.start, vma.uffd?.0)))
-            .collect();
+        let registered = self
+            .mirror
+            .look(SpaceId(who.mm.0), |mm| -> Vec<(u64, u64)> {
+                mm.iter()
+                    .filter_map(|vma| Some((vma.start, vma.uffd?.0)))
+                    .collect()
+            });
+        let registered = registered.unwrap_or_default();
         if registered.is_empty() {
             return Vec::new();
         }
@@ -204,21 +205,16 @@ impl Live<'_> {
     /// Growsdown mappings of the mirror that the kernel shows with the same end and a lower
     /// start.
     fn growths(&self, space: SpaceId) -> Vec<Growth> {
-        let Some(mm) = self.mirror.space(space) else {
-            return Vec::new();
-        };
+        let stacks = self.mirror.look(space, all_stacks).unwrap_or_default();
         let lines: Vec<MapsLine<'_>> = self.kernel_text.lines().filter_map(Result::ok).collect();
         let mut growths = Vec::new();
-        for vma in mm
-            .iter()
-            .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN))
-        {
+        for stack in stacks {
             let same = lines
                 .iter()
-                .find(|line| line.end == vma.end && line.start < vma.start);
+                .find(|line| line.end == stack.end && line.start < stack.start);
             if let Some(line) = same {
                 growths.push(Growth {
-                    from: vma.start,
+                    from: stack.start,
                     to: line.start,
                 });
             }

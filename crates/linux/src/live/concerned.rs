@@ -9,6 +9,7 @@ use vmaple::{AddrRange, Mm, VmFlags};
 use super::Live;
 use crate::call::Call;
 use crate::event::{Event, Facts, Range, SpaceId};
+use crate::mirror::Rehearsed;
 use crate::procfs::query::Mapping;
 use crate::tracer::{ObserverError, Task};
 
@@ -18,9 +19,9 @@ impl Live<'_> {
     /// All mappings that held no anonymous page so far.
     pub(super) fn unfaulted(&self, who: Task) -> Vec<AddrRange> {
         let mut ranges = Vec::new();
-        if let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) {
+        self.mirror.look(SpaceId(who.mm.0), |mm| {
             mm.unfaulted_near(AddrRange::new(0, mm.config().task_size), &mut ranges);
-        }
+        });
         ranges
     }
 
@@ -39,8 +40,8 @@ impl Live<'_> {
         let spans = self.spans(who, call, facts);
         Ok(self
             .mirror
-            .space(SpaceId(who.mm.0))
-            .map_or_else(Vec::new, |mm| clean_near(mm, &spans)))
+            .look(SpaceId(who.mm.0), |mm| clean_near(mm, &spans))
+            .unwrap_or_default())
     }
 
     /// The ranges that the call names, and where a new mapping would go.
@@ -59,7 +60,7 @@ impl Live<'_> {
                 spans.extend(at.map(|at| whole_pages(at, new_len, page)));
             }
             Call::Brk { addr } => {
-                let brk = self.mirror.space(space).map_or(addr, |mm| mm.areas().brk);
+                let brk = self.mirror.look(space, |mm| mm.areas().brk).unwrap_or(addr);
                 let (low, high) = (brk.min(addr), brk.max(addr));
                 spans.push(whole_pages(low, high - low, page));
             }
@@ -73,26 +74,16 @@ impl Live<'_> {
     /// The process's own stack is far from everything; it is looked at where a call names it.
     /// Others (`MAP_GROWSDOWN`) keep a gap below them, which every placement has to respect.
     fn follow_stacks(&mut self, who: Task, call: &Call) -> Result<(), ObserverError> {
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
-            return Ok(());
-        };
         let page = self.machine.page_size;
-        let mut stacks = if has_many_stacks(mm, page) {
-            all_stacks(mm)
-        } else {
-            Vec::new()
-        };
-        if stacks.is_empty() && call.touches_whole_map() {
-            stacks = all_stacks(mm);
-        } else if stacks.is_empty() {
-            for span in call.spans() {
-                stacks.append(&mut stacks_near(
-                    mm,
-                    whole_pages(span.start, span.len, page),
-                ));
+        let stacks = self.mirror.look(SpaceId(who.mm.0), |mm| {
+            if call.touches_whole_map() || has_many_stacks(mm, page) {
+                return all_stacks(mm);
             }
-        }
-        for stack in stacks {
+            let near =
+                |span: crate::call::Span| stacks_near(mm, whole_pages(span.start, span.len, page));
+            call.spans().into_iter().flat_map(near).collect()
+        });
+        for stack in stacks.unwrap_or_default() {
             let maps = self
                 .spaces
                 .get(&who.mm)
@@ -117,8 +108,8 @@ impl Live<'_> {
         let near = [AddrRange::new(to, from)];
         let clean = self
             .mirror
-            .space(space)
-            .map_or_else(Vec::new, |mm| clean_near(mm, &near));
+            .look(space, |mm| clean_near(mm, &near))
+            .unwrap_or_default();
         let held = self
             .spaces
             .get(&who.mm)
@@ -141,12 +132,17 @@ impl Live<'_> {
 
     /// Mappings whose first write happened while a call ran: of what is clean in `mm` after
     /// the call, what lies in `raced` and holds an anonymous page.
-    pub(super) fn faulted_beside(&self, who: Task, mm: &Mm, raced: &[Range]) -> Vec<Range> {
+    pub(super) fn faulted_beside(
+        &self,
+        who: Task,
+        made: &Rehearsed,
+        raced: &[Range],
+    ) -> Vec<Range> {
         let spans: Vec<AddrRange> = raced
             .iter()
             .map(|range| AddrRange::new(range.start, range.end))
             .collect();
-        let mut clean = clean_near(mm, &spans);
+        let mut clean = made.look(|mm| clean_near(mm, &spans));
         clean.retain(|vma| {
             raced
                 .iter()
@@ -185,7 +181,7 @@ fn has_many_stacks(mm: &Mm, page_size: u64) -> bool {
     mm.counters().stack_vm * page_size > own
 }
 
-fn all_stacks(mm: &Mm) -> Vec<AddrRange> {
+pub(super) fn all_stacks(mm: &Mm) -> Vec<AddrRange> {
     let growing = mm
         .iter()
         .filter(|vma| vma.flags.contains(VmFlags::GROWSDOWN));

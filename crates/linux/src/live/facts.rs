@@ -5,7 +5,7 @@
 //! first write, and whether two mappings merge depends on it). After the call: what the
 //! kernel itself made for the mapping, and what it drew at random.
 
-use vmaple::{AddrRange, MapFlags, VmFlags, Vma};
+use vmaple::{AddrRange, MapFlags, Mm, VmFlags, Vma};
 
 use super::concerned::whole_pages;
 
@@ -113,27 +113,28 @@ impl Live<'_> {
     /// Whether what the call maps is locked because of an earlier one (`mlockall` of the
     /// future, a locked mapping that moves), so that the right to lock may decide.
     fn locks_memory(&self, who: Task, call: &Call) -> bool {
-        let Some(mm) = self.mirror.space(SpaceId(who.mm.0)) else {
-            return false;
-        };
-        match *call {
+        let locks = |mm: &Mm| match *call {
             Call::Mmap { .. } | Call::Brk { .. } => mm.default_flags().contains(VmFlags::LOCKED),
             Call::Mremap { addr, .. } => mm
                 .vma_at(addr)
                 .is_some_and(|vma| vma.flags.contains(VmFlags::LOCKED)),
             _ => false,
-        }
+        };
+        let space = SpaceId(who.mm.0);
+        self.mirror.look(space, locks).unwrap_or(false)
     }
 
     fn changed_limits(&self, who: Task) -> Option<vmaple::Limits> {
         let now = limits(&Limits::read(who.tid).ok()?);
-        let known = self.mirror.space(SpaceId(who.mm.0))?.config().limits;
+        let space = SpaceId(who.mm.0);
+        let known = self.mirror.look(space, |mm| mm.config().limits)?;
         (now != known).then_some(now)
     }
 
     fn changed_capabilities(&self, who: Task) -> Option<vmaple::Capabilities> {
         let now = capabilities(&Status::read(who.tid).ok()?);
-        let known = self.mirror.space(SpaceId(who.mm.0))?.config().capabilities;
+        let space = SpaceId(who.mm.0);
+        let known = self.mirror.look(space, |mm| mm.config().capabilities)?;
         (now != known).then_some(now)
     }
 
@@ -165,7 +166,6 @@ impl Live<'_> {
 
     /// The guard pages in what the call brings in, if a mapping there may have any.
     fn guards_met_by(&self, who: Task, call: &Call) -> Option<Vec<Range>> {
-        let mm = self.mirror.space(SpaceId(who.mm.0))?;
         let page = self.machine.page_size;
         let mut ranges: Vec<AddrRange> = call
             .spans()
@@ -176,11 +176,13 @@ impl Live<'_> {
             ranges.push(AddrRange::new(0, !(page - 1)));
         }
         let mut marked = Vec::new();
-        for range in ranges {
-            let may_hold = |vma: &&Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
-            let parts = mm.overlapping(range).filter(may_hold);
-            marked.extend(parts.map(|vma| vma.range().intersection(range)));
-        }
+        self.mirror.look(SpaceId(who.mm.0), |mm| {
+            for range in ranges {
+                let may_hold = |vma: &&Vma| vma.flags.contains(VmFlags::MAYBE_GUARD);
+                let parts = mm.overlapping(range).filter(may_hold);
+                marked.extend(parts.map(|vma| vma.range().intersection(range)));
+            }
+        })?;
         if marked.is_empty() {
             return None;
         }
@@ -221,8 +223,8 @@ impl Live<'_> {
         let low = flags & MapFlags::BIT32.bits() != 0 && flags & fixed == 0 && addr == 0;
         low && self
             .mirror
-            .space(SpaceId(who.mm.0))
-            .is_some_and(|mm| mm.config().randomize)
+            .look(SpaceId(who.mm.0), |mm| mm.config().randomize)
+            .unwrap_or(false)
     }
 }
 

@@ -62,8 +62,7 @@ impl Live<'_> {
         // After the first image, what only exec shows is taken from the mirror.
         let known = self
             .mirror
-            .space(space)
-            .map(|mm| (mm.config().clone(), *mm.areas()));
+            .look(space, |mm| (mm.config().clone(), *mm.areas()));
         let (config, areas) = match known {
             Some((mut config, areas)) => {
                 config.limits = limits(&Limits::read(who.tid)?);
@@ -118,9 +117,9 @@ impl Live<'_> {
         // What the mirror knew of this place outlives a difference elsewhere.
         let known = self
             .mirror
-            .space(SpaceId(who.mm.0))
-            .and_then(|mm| mm.vma_at(line.start));
-        let anon = known.and_then(|vma| vma.anon_vma);
+            .look(SpaceId(who.mm.0), |mm| mm.vma_at(line.start).cloned())
+            .flatten();
+        let anon = known.as_ref().and_then(|vma| vma.anon_vma);
         let page = |addr: u64| addr / self.machine.page_size;
         let anon_pgoff = known
             .filter(|vma| vma.is_anonymous() && backing == ImageBacking::Anonymous)
@@ -180,13 +179,13 @@ impl Live<'_> {
         let inode = (line.major, line.minor, line.inode);
         let known = self
             .mirror
-            .space(SpaceId(who.mm.0))
-            .and_then(|mm| mm.vma_at(line.start));
-        let known = known.and_then(|vma| vma.backing.file()).filter(|file| {
-            let device = file.device();
-            (device.major, device.minor, file.inode()) == inode
-        });
-        let known = known.map(|file| file.identity().0);
+            .look(SpaceId(who.mm.0), |mm| {
+                let file = mm.vma_at(line.start)?.backing.file()?;
+                let device = file.device();
+                let is_it = (device.major, device.minor, file.inode()) == inode;
+                is_it.then(|| file.identity().0)
+            })
+            .flatten();
         if known.is_none()
             && let Some(facts) = files.get(&inode)
         {

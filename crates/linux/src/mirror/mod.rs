@@ -11,17 +11,18 @@ mod difference;
 mod dispatch;
 mod file;
 mod image;
+mod state;
 mod worlds;
 
 use std::collections::HashMap;
 
-use vmaple::locks::WriteSection;
 use vmaple::{AddrRange, Errno, Mm, UffdId};
 
 pub use difference::MapDifference;
 use file::FileBook;
 pub use file::Releases;
 pub use image::ImageError;
+use state::State;
 use worlds::Worlds;
 
 use crate::call::Call;
@@ -35,6 +36,17 @@ pub struct Mirror {
     spaces: HashMap<SpaceId, Worlds>,
     files: FileBook,
     report: Report,
+}
+
+/// The address space as a rehearsed call left it.
+#[derive(Debug)]
+pub struct Rehearsed(State);
+
+impl Rehearsed {
+    /// What `look` sees in it.
+    pub fn look<T>(&self, look: impl FnOnce(&Mm) -> T) -> T {
+        self.0.look(look)
+    }
 }
 
 /// What became of an event.
@@ -167,17 +179,18 @@ impl Mirror {
         }
     }
 
-    /// The address space `space`, if an image of it came.
-    #[must_use]
-    pub fn space(&self, space: SpaceId) -> Option<&Mm> {
-        self.spaces.get(&space).map(Worlds::current)
+    /// What `look` sees in the address space `space`, whose `mmap_lock` is held for reading
+    /// meanwhile; none if no image of it came. Looks do not nest.
+    pub fn look<T>(&self, space: SpaceId, look: impl FnOnce(&Mm) -> T) -> Option<T> {
+        Some(self.spaces.get(&space)?.current().look(look))
     }
 
     /// Where an `mmap` with these facts would put its mapping; none where it would fail.
     #[must_use]
     pub fn landing(&self, space: SpaceId, call: &Call, facts: &Facts) -> Option<u64> {
         let args = dispatch::mmap_args_ahead(call, facts, &self.files);
-        self.space(space)?.placement(&args?).ok()
+        let args = args?;
+        self.look(space, |mm| mm.placement(&args).ok())?
     }
 
     /// Makes the call of `record` on a copy of its space and writes the resulting map into
@@ -188,20 +201,19 @@ impl Mirror {
         space: SpaceId,
         record: &CallRecord,
         maps: &mut String,
-    ) -> Option<Mm> {
-        let mut mm = self.space(space)?.clone();
-        let outcome = play(&mut mm, &mut self.files, record, &record.facts.faults);
-        maps.clear();
-        let _ = mm.write_maps(maps);
-        (outcome == Outcome::Agrees).then_some(mm)
+    ) -> Option<Rehearsed> {
+        let copy = self.spaces.get(&space)?.current().copy();
+        let outcome = play(&copy, &mut self.files, record, &record.facts.faults);
+        copy.write_maps(maps);
+        (outcome == Outcome::Agrees).then_some(Rehearsed(copy))
     }
 
     /// What the call of `record` would return if it were made now; none where only the kernel
     /// can tell.
     #[must_use]
     pub fn foresee(&mut self, space: SpaceId, record: &CallRecord) -> Option<i64> {
-        let mut mm = self.space(space)?.clone();
-        match play(&mut mm, &mut self.files, record, &record.facts.faults) {
+        let copy = self.spaces.get(&space)?.current().copy();
+        match play(&copy, &mut self.files, record, &record.facts.faults) {
             Outcome::Result(difference) => Some(match difference.mirror {
                 Ok(value) => value.cast_signed(),
                 Err(errno) => -i64::from(errno.as_raw()),
@@ -223,13 +235,12 @@ impl Mirror {
 
     /// The files that mappings of `space` stand on, as ids with the name the mirror knows.
     pub fn file_names(&self, space: SpaceId) -> Vec<(u64, FileName)> {
-        let Some(mm) = self.space(space) else {
-            return Vec::new();
-        };
-        let mut ids: Vec<u64> = mm
-            .iter()
-            .filter_map(|vma| vma.backing.file().map(|file| file.identity().0))
-            .collect();
+        let ids = self.look(space, |mm| -> Vec<u64> {
+            mm.iter()
+                .filter_map(|vma| vma.backing.file().map(|file| file.identity().0))
+                .collect()
+        });
+        let mut ids = ids.unwrap_or_default();
         ids.sort_unstable();
         ids.dedup();
         ids.into_iter()
@@ -245,18 +256,18 @@ impl Mirror {
 
     /// The files that mappings within `range` stand on, as ids with the size the mirror knows.
     pub fn file_sizes(&self, space: SpaceId, range: AddrRange) -> Vec<FileSize> {
-        let Some(mm) = self.space(space) else {
-            return Vec::new();
-        };
-        let files = mm.overlapping(range).filter_map(|vma| vma.backing.file());
-        files
-            .filter_map(|file| {
-                Some(FileSize {
-                    file: file.identity().0,
-                    bytes: file.len_hint()?,
+        let sizes = self.look(space, |mm| {
+            let files = mm.overlapping(range).filter_map(|vma| vma.backing.file());
+            files
+                .filter_map(|file| {
+                    Some(FileSize {
+                        file: file.identity().0,
+                        bytes: file.len_hint()?,
+                    })
                 })
-            })
-            .collect()
+                .collect()
+        });
+        sizes.unwrap_or_default()
     }
 
     /// The other state of `space` whose map reads `text`, where faults left an order open.
@@ -286,7 +297,7 @@ impl Mirror {
             Cause::Unmodelled(name) => process.count_reseed(name),
             Cause::Difference => {}
         }
-        self.spaces.insert(image.space, Worlds::new(mm));
+        self.spaces.insert(image.space, Worlds::new(State::new(mm)));
         Ok(())
     }
 
@@ -313,7 +324,7 @@ impl Mirror {
             pid: parent_pid,
             reason: error.to_string(),
         })?;
-        let vmas = copy.len() as u64;
+        let vmas = copy.look(Mm::len) as u64;
         self.spaces.insert(child, Worlds::new(copy));
         self.join(pid, parent_pid);
         self.report
@@ -339,11 +350,11 @@ impl Mirror {
             .spaces
             .get_mut(&record.space)
             .ok_or(MirrorError::UnknownSpace(record.space))?;
-        let before = *worlds.current().counters();
+        let before = worlds.current().look(|mm| *mm.counters());
         let outcome = worlds.call(&mut self.files, record);
-        let mm = worlds.current();
-        let after = *mm.counters();
-        let vmas = mm.len() as u64;
+        let (after, vmas) = worlds
+            .current()
+            .look(|mm| (*mm.counters(), mm.len() as u64));
         process.merges += after.merges.total().saturating_sub(before.merges.total());
         process.splits += after.splits.saturating_sub(before.splits);
         process.final_vmas = vmas;
@@ -387,20 +398,16 @@ impl Mirror {
     /// # Errors
     /// [`MirrorError::UnknownSpace`].
     pub fn write_maps(&self, space: SpaceId, out: &mut String) -> Result<(), MirrorError> {
-        let mm = self.space(space).ok_or(MirrorError::UnknownSpace(space))?;
-        out.clear();
-        // Writing to a String cannot fail.
-        let _ = mm.write_maps(out);
+        let worlds = self.spaces.get(&space);
+        let worlds = worlds.ok_or(MirrorError::UnknownSpace(space))?;
+        worlds.current().write_maps(out);
         Ok(())
     }
 }
 
 /// One call with its facts, as one write section: what it locks is unlocked when it is over.
-fn play(mm: &mut Mm, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
-    mm.begin_write();
-    let outcome = play_locked(mm, files, record, faults);
-    mm.end_write();
-    outcome
+fn play(state: &State, files: &mut FileBook, record: &CallRecord, faults: &Faults) -> Outcome {
+    state.change(|mm| play_locked(mm, files, record, faults))
 }
 
 /// One call with its facts, in the order in which the kernel had them.

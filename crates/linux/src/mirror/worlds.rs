@@ -11,9 +11,10 @@
 
 use std::collections::HashMap;
 
-use vmaple::{AnonVmaId, Mm};
+use vmaple::{AnonVmaId, ForkError, Mm};
 
 use super::file::FileBook;
+use super::state::State;
 use super::{Outcome, note_faulted, play};
 use crate::event::{CallRecord, Faults, Range};
 
@@ -25,46 +26,46 @@ const PRUNE_EVERY: u32 = 64;
 /// The states that an address space may be in.
 #[derive(Debug)]
 pub(super) struct Worlds {
-    current: Mm,
-    others: Vec<Mm>,
+    current: State,
+    others: Vec<State>,
     calls: u32,
 }
 
 impl Worlds {
-    pub(super) fn new(mm: Mm) -> Worlds {
+    pub(super) fn new(current: State) -> Worlds {
         Worlds {
-            current: mm,
+            current,
             others: Vec::new(),
             calls: 0,
         }
     }
 
     /// The state that the mirror shows.
-    pub(super) fn current(&self) -> &Mm {
+    pub(super) fn current(&self) -> &State {
         &self.current
     }
 
     /// Copies the state that the mirror shows, by vmaple's own fork.
-    pub(super) fn fork(&mut self) -> Result<Mm, vmaple::ForkError> {
+    pub(super) fn fork(&self) -> Result<State, ForkError> {
         self.current.fork()
     }
 
     /// Does the same in every state; the answer is that of the current one.
-    pub(super) fn each<T>(&mut self, mut change: impl FnMut(&mut Mm) -> T) -> T {
-        for other in &mut self.others {
-            change(other);
+    pub(super) fn each<T>(&self, mut change: impl FnMut(&mut Mm) -> T) -> T {
+        for other in &self.others {
+            other.change(&mut change);
         }
-        change(&mut self.current)
+        self.current.change(change)
     }
 
     /// Makes a call in every state, and in a new one for each alternative of its facts.
     pub(super) fn call(&mut self, files: &mut FileBook, record: &CallRecord) -> Outcome {
         self.prune();
         let facts = &record.facts;
-        let start = (!facts.alternatives.is_empty()).then(|| self.current.clone());
-        let outcome = play(&mut self.current, files, record, &facts.faults);
+        let start = (!facts.alternatives.is_empty()).then(|| self.current.copy());
+        let outcome = play(&self.current, files, record, &facts.faults);
         self.others
-            .retain_mut(|other| play(other, files, record, &facts.faults) == Outcome::Agrees);
+            .retain(|other| play(other, files, record, &facts.faults) == Outcome::Agrees);
         if let Some(start) = start {
             self.branch(&start, files, record, &facts.alternatives);
         }
@@ -78,21 +79,23 @@ impl Worlds {
     /// Moves the start of a stack from `from` to `to`, after or before the first writes to
     /// `faulted`. False where the stack is another in the current state.
     pub(super) fn grow(&mut self, from: u64, to: u64, faulted: &[Range]) -> bool {
-        let mut other = (!faulted.is_empty()).then(|| self.current.clone());
+        let other = (!faulted.is_empty()).then(|| self.current.copy());
         let grown = self.each(|mm| {
             note_faulted(mm, faulted);
             grow(mm, from, to)
         });
-        if let Some(other) = &mut other {
-            grow(other, from, to);
-            note_faulted(other, faulted);
+        if let Some(other) = &other {
+            other.change(|mm| {
+                grow(mm, from, to);
+                note_faulted(mm, faulted);
+            });
         }
         self.keep(other);
         grown
     }
 
     /// Carries another state along, if it differs.
-    fn keep(&mut self, other: Option<Mm>) {
+    fn keep(&mut self, other: Option<State>) {
         let Some(other) = other.filter(|other| !is_same(&self.current, other)) else {
             return;
         };
@@ -102,10 +105,16 @@ impl Worlds {
         self.others.push(other);
     }
 
-    fn branch(&mut self, start: &Mm, files: &mut FileBook, record: &CallRecord, ways: &[Faults]) {
+    fn branch(
+        &mut self,
+        start: &State,
+        files: &mut FileBook,
+        record: &CallRecord,
+        ways: &[Faults],
+    ) {
         for way in ways {
-            let mut other = start.clone();
-            let agrees = play(&mut other, files, record, way) == Outcome::Agrees;
+            let other = start.copy();
+            let agrees = play(&other, files, record, way) == Outcome::Agrees;
             self.keep(agrees.then_some(other));
         }
     }
@@ -123,8 +132,8 @@ impl Worlds {
     pub(super) fn other_with(&self, text: &str) -> Option<usize> {
         let mut maps = String::with_capacity(text.len());
         self.others.iter().position(|other| {
-            maps.clear();
-            other.write_maps(&mut maps).is_ok() && maps == text
+            other.write_maps(&mut maps);
+            maps == text
         })
     }
 
@@ -144,7 +153,11 @@ fn grow(mm: &mut Mm, from: u64, to: u64) -> bool {
 }
 
 /// Whether two states have the same mappings, with the same ones sharing an `anon_vma`.
-fn is_same(a: &Mm, b: &Mm) -> bool {
+fn is_same(a: &State, b: &State) -> bool {
+    a.look(|a| b.look(|b| is_same_map(a, b)))
+}
+
+fn is_same_map(a: &Mm, b: &Mm) -> bool {
     let mut there: HashMap<AnonVmaId, AnonVmaId> = HashMap::new();
     let mut back: HashMap<AnonVmaId, AnonVmaId> = HashMap::new();
     a.len() == b.len()
@@ -169,7 +182,7 @@ mod tests {
     use vmaple::{MmConfig, MmapArgs};
 
     /// Two pieces of one mapping, written to before or after it was cut.
-    fn pieces(before: bool) -> Mm {
+    fn pieces(before: bool) -> State {
         let mut mm = Mm::new(MmConfig::x86_64());
         let at = mm.mmap(&MmapArgs::anonymous(0, 3 << 12, 3, 0x22)).unwrap();
         if before {
@@ -178,7 +191,7 @@ mod tests {
         mm.munmap(at + 4096, 4096).unwrap();
         mm.note_faulted(at);
         mm.note_faulted(at + 8192);
-        mm
+        State::new(mm)
     }
 
     #[test]
@@ -191,12 +204,12 @@ mod tests {
     fn the_state_that_reads_as_the_kernel_takes_over() {
         let mut worlds = Worlds::new(pieces(false));
         worlds.others.push(pieces(true));
-        let text = |mm: &Mm| {
+        let text = |state: &State| {
             let mut text = String::new();
-            mm.write_maps(&mut text).unwrap();
+            state.write_maps(&mut text);
             text
         };
-        let start = worlds.current().iter().next().unwrap().start;
+        let start = worlds.current().look(|mm| mm.iter().next().unwrap().start);
         // The gap is filled: the kernel merges all three where the pieces were one.
         worlds.each(|mm| {
             mm.mmap(&MmapArgs::anonymous(start + 4096, 4096, 3, 0x32))
