@@ -7,8 +7,8 @@
 use vmaple::locks::{Cancel, Held};
 use vmaple::{ForkError, MapsReader, Mm, SharedMm};
 
-/// How much of the text is asked for at first: some hundred lines.
-const FIRST_BYTES: usize = 16 << 10;
+/// How much more of the text is asked for where there is no room: some tens of lines.
+const MORE_BYTES: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct State(SharedMm);
@@ -43,18 +43,20 @@ impl State {
         let (mut held, cancel) = (Held::nothing(), Cancel::new());
         let mut vmas = self.0.vma_source(&mut held, &cancel);
         let mut reader = MapsReader::new();
+        // The last text's memory, as it is: what is read goes over it.
         let mut text = std::mem::take(out).into_bytes();
-        text.clear();
+        let mut nr_read = 0;
         loop {
-            let len = text.len();
-            text.resize(text.capacity().max(len + FIRST_BYTES), 0);
+            if nr_read == text.len() {
+                text.resize(nr_read + MORE_BYTES, 0);
+            }
             // Nobody cancels the wait.
-            let nr_read = reader.read(&mut vmas, &mut text[len..]).unwrap_or(0);
-            text.truncate(len + nr_read);
-            if nr_read == 0 {
-                break;
+            match reader.read(&mut vmas, &mut text[nr_read..]) {
+                Ok(0) | Err(_) => break,
+                Ok(more) => nr_read += more,
             }
         }
+        text.truncate(nr_read);
         // Names are strings, so the text is one.
         *out = String::from_utf8(text).unwrap_or_default();
     }
