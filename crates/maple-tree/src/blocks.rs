@@ -155,11 +155,10 @@ impl Blocks {
 
 impl Drop for Blocks {
     fn drop(&mut self) {
-        // SAFETY: The tree is gone, and with it its nodes.
-        let pieces = self
-            .blocks
-            .drain(..)
-            .map(|block| unsafe { block.into_piece() });
+        let pieces = self.blocks.drain(..).map(|block| {
+            // SAFETY: The tree is gone, and with it its nodes.
+            unsafe { block.into_piece() }
+        });
         self.family.leave(pieces);
     }
 }
