@@ -7,6 +7,9 @@
 # - The standard library is the prebuilt one, which is not instrumented: what it orders (joining a
 #   thread, dropping an Arc) is not seen, so reports from its code and from the test runner are
 #   false. Only a report in the sources of our crates fails this check.
+# - A report is named after its innermost frame. One of our accesses through a function of the
+#   standard library (mem::replace, ptr::write) is named after that, and passed over with the rest:
+#   read the log where such a report is not of a test's end.
 # - ThreadSanitizer does not model fences, nor the membarrier call. What is ordered by them alone
 #   may be reported, and what they leave open may not. So the readers of address spaces are those
 #   that count themselves, which needs no fence.
