@@ -112,6 +112,6 @@ pub use scheme::Biased;
 pub use scheme::{Counted, ReadScheme};
 pub use slab::Slab;
 pub use space::{AddressSpace, Space, WaitError};
-pub use tree::{Broken, ChangeError, Fate, InsertError, VmaTree};
+pub use tree::{Broken, ChangeError, Fate, InsertError, Place, VmaTree};
 pub use views::{VmaRead, VmaRef, VmaWrite};
 pub use walk::VmaWalk;

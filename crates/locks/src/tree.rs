@@ -19,9 +19,11 @@ mod ahead;
 mod carve;
 mod changes;
 mod clear;
+mod place;
 mod validate;
 
 pub use changes::{ChangeError, Fate, InsertError};
+pub use place::Place;
 pub use validate::Broken;
 
 use crate::cancel::{Cancel, Cancelled};
@@ -264,21 +266,6 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[inline]
     pub fn seek(&mut self, addr: u64) {
         self.index.seek(addr);
-    }
-
-    /// What is at `addr`: a VMA, or free addresses around it, maybe not all of them.
-    ///
-    /// If the free range does not begin at `addr`, nothing ends there; if it ends beyond some
-    /// address, nothing starts there.
-    ///
-    /// # Errors
-    ///
-    /// The free range; its end is inclusive where it is `u64::MAX`.
-    pub fn place_at(&self, addr: u64) -> Result<VmaRef<'_, V>, Range<u64>> {
-        match self.index.near().range_at(addr) {
-            (_, Some(slot)) => Ok(self.lend(slot)),
-            (gap, None) => Err(gap.first..gap.last.saturating_add(1)),
-        }
     }
 
     /// The VMA that contains `addr`, or the first one above it.

@@ -80,10 +80,10 @@ fn contents(tree: &Tree) -> Vec<(Range<u64>, u64)> {
 fn step(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted64) {
     let range = random.range();
     let addr = random.below(70);
-    match random.below(9) {
+    match random.below(11) {
         0 => {
             let is_free = naive.overlapping(&range).is_empty();
-            let done = tree.insert(range.clone(), value.clone()).is_ok();
+            let done = insert(tree, &range, value, addr.is_multiple_of(2));
             assert_eq!(done, is_free, "insert {range:?}");
             if done {
                 naive.0.insert(range.start, (range.end, value.0));
@@ -142,8 +142,54 @@ fn step(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counted
             );
         }
         6 | 7 => carve(tree, naive, random, value),
+        8 | 9 => unmap(tree, naive, &range, value),
         _ => rewrite(tree, naive, addr, value),
     }
+}
+
+fn insert(tree: &mut Tree, range: &Range<u64>, value: &Counted64, is_made_there: bool) -> bool {
+    let range = range.clone();
+    if is_made_there {
+        tree.insert_with(range, || value.clone()).is_ok()
+    } else {
+        tree.insert(range, value.clone()).is_ok()
+    }
+}
+
+/// Frees a range unless a VMA refuses; whatever it is told is what was there.
+fn unmap(tree: &mut Tree, naive: &mut Naive, range: &Range<u64>, value: &Counted64) {
+    let before = naive.overlapping(range);
+    let refuses = |value: u64| value.is_multiple_of(5);
+    let agrees = !before.iter().any(|(_, value)| refuses(*value));
+    let mut told = vec![];
+    let mut nr_holes = 0;
+    let ask = |vma: VmaRef<'_, Counted64>| !refuses(vma.get().0);
+    let fate = |fate: Fate<'_, Counted64>| match fate {
+        Fate::Punched(hole, vma) => {
+            assert_eq!((&hole, vma.0), (range, before[0].1));
+            nr_holes += 1;
+        }
+        other => told.push(from(other)),
+    };
+    let done = if value.0.is_multiple_of(2) {
+        tree.unmap(range.clone(), ask, |_| value.clone(), fate)
+    } else {
+        tree.unmap_for_good(range.clone(), ask, |_| value.clone(), fate)
+    };
+    assert_eq!(done, Ok(agrees), "unmap {range:?}");
+    if !agrees {
+        assert!(told.is_empty() && nr_holes == 0);
+        return;
+    }
+    if naive.clear(range, None) {
+        told.sort_unstable();
+        assert_eq!((told, nr_holes), (starts(&before), 0));
+        return;
+    }
+    let (vma, old) = before[0].clone();
+    assert_eq!((told, nr_holes), (vec![], 1));
+    naive.0.insert(vma.start, (range.start, old));
+    naive.0.insert(range.end, (vma.end, value.0));
 }
 
 /// Carves a VMA or a hole out of one.
@@ -156,7 +202,7 @@ fn carve(tree: &mut Tree, naive: &mut Naive, random: &mut Random, value: &Counte
         Counted64(value.0 + 1000, Rc::clone(&value.1)),
     );
     let carved = match kind {
-        0 => tree.carve(range.clone(), |_| (middle, above)),
+        0 => tree.carve(range.clone(), |_| middle, |_| above),
         1 => tree.punch(range.clone(), |_| above),
         _ => tree.punch_for_good(range.clone(), |_| above),
     };
@@ -195,6 +241,7 @@ fn from(fate: Fate<'_, Counted64>) -> u64 {
             assert!(was != is && was.start <= is.start && is.end <= was.end);
             was.start
         }
+        Fate::Punched(hole, _) => unreachable!("a hole {hole:?}"),
     }
 }
 
@@ -239,7 +286,11 @@ fn lookups_are_those_of_a_naive_map() {
     assert_eq!(tree.prev(20).expect("below").range(), 10..20);
     assert_eq!(tree.prev(25).expect("below").range(), 10..20);
     assert_eq!(tree.prev(15).map(VmaRef::range), None);
-    assert_eq!(tree.place_at(45).expect_err("free"), 40..50);
+    let free = tree.place_at(45);
+    assert!(free.vma().is_none());
+    assert_eq!(free.range(), 40..50);
+    assert_eq!(free.below().map(VmaRef::range), Some(30..40));
+    assert_eq!(free.above().map(VmaRef::range), Some(50..60));
     assert_eq!(tree.find_intersection(40..50).map(VmaRef::range), None);
     assert_eq!(tree.overlapping(25..51).count(), 3);
     assert_eq!(tree.highest_gap(10, 1, 0..100), Some(90));

@@ -45,10 +45,13 @@ fn all(tree: &Tree) -> Vec<(Range<u64>, u64)> {
 type Change = fn(&mut Tree, Value) -> Result<(), ChangeError>;
 
 /// Each change, by its name.
-const CHANGES: [(&str, Change); 11] = [
+const CHANGES: [(&str, Change); 14] = [
     ("insert", |tree, value| {
         let inserted = tree.insert(38..40, value);
         inserted.map(drop).map_err(|error| error.cause)
+    }),
+    ("insert_with", |tree, value| {
+        tree.insert_with(38..40, || value).map(drop)
     }),
     ("insert_over", |tree, value| {
         let inserted = tree.insert_over(25..62, value, |_| ());
@@ -61,12 +64,20 @@ const CHANGES: [(&str, Change); 11] = [
         tree.split(34, value).map(drop).map_err(|error| error.cause)
     }),
     ("carve", |tree, value| {
-        let carved = tree.carve(33..35, |_| (value.clone(), value));
+        let carved = tree.carve(33..35, |_| Arc::clone(&value), |_| Arc::clone(&value));
         carved.map(drop)
     }),
     ("punch", |tree, value| {
         let punched = tree.punch(33..35, |_| value);
         punched.map(drop)
+    }),
+    ("unmap a middle", |tree, value| {
+        let unmapped = tree.unmap(33..35, |_| true, |_| value, |_| ());
+        unmapped.map(|agreed| assert!(agreed))
+    }),
+    ("unmap several", |tree, value| {
+        let unmapped = tree.unmap_for_good(25..62, |_| true, |_| value, |_| ());
+        unmapped.map(|agreed| assert!(agreed))
     }),
     ("remove", |tree, _| tree.remove(30).map(drop)),
     ("clear", |tree, _| tree.clear(25..62, |_| ())),

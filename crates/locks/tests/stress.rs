@@ -77,8 +77,9 @@ fn change<S: ReadScheme>(tree: &mut VmaTree<Known, Host<S>>, random: &mut Random
             check(&was, known);
             known.range = is;
         }
+        Fate::Punched(hole, known) => known.range.end = hole.start,
     };
-    match random.below(5) {
+    match random.below(6) {
         0 => {
             let _ = tree.insert(start..end, Known::new(start..end));
         }
@@ -89,6 +90,10 @@ fn change<S: ReadScheme>(tree: &mut VmaTree<Known, Host<S>>, random: &mut Random
             let _ = tree.clear(start..end, told);
         }
         3 => {
+            let above = |old: &Known| Known::new(end..old.range.end);
+            let _ = tree.unmap(start..end, |vma| vma.alive == ALIVE, above, told);
+        }
+        4 => {
             let Some(vma) = tree.at(start).map(VmaRef::range) else {
                 return;
             };

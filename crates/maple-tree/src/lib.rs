@@ -168,7 +168,7 @@ pub use entry::{ArcRef, Entry};
 pub use error::{AllocError, ReadersStalled, StoreError, WriteError};
 pub use handles::{Lent, Owned, TreeReader, TreeWriter};
 pub use iter::{Iter, IterRev};
-pub use near::NearReader;
+pub use near::{NearReader, Place};
 pub use reader::Reader;
 pub use shared::{SharedMapleTree, WriteGuard};
 pub use span::Span;

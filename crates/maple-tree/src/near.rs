@@ -40,11 +40,17 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[inline]
     pub fn seek(&mut self, index: u64) {
-        let (root, State { nodes, finger, .. }) = self.parts_mut();
-        if finger.is_near(index) {
-            return;
+        if !self.state().finger.is_near(index) {
+            self.seek_afar(index);
         }
+    }
+
+    /// The same, where that is in another leaf.
+    #[inline(never)]
+    fn seek_afar(&mut self, index: u64) {
+        let (root, State { nodes, finger, .. }) = self.parts_mut();
         if let Some(top) = Writer::beside_readers(root, nodes).reader().top() {
             finger.reach(top, index);
         }
@@ -86,6 +92,68 @@ impl<E: Entry, C: Config> fmt::Debug for NearReader<'_, E, C> {
     }
 }
 
+/// What is at an index, and what touches that; see [`NearReader::place_at`].
+pub struct Place<
+    'g,
+    E: Entry,
+    #[cfg(feature = "std")] C: Config = Gaps,
+    #[cfg(not(feature = "std"))] C: Config,
+> {
+    reader: Reader<'g, E, C>,
+    /// The leaf, the slot in it, and where the leaf ends, if the writer knows it.
+    near: Option<(&'g C::Leaf, usize, u64)>,
+    span: Span,
+    entry: Option<E::Ref<'g>>,
+}
+
+impl<E: Entry, C: Config> fmt::Debug for Place<'_, E, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").field(&self.span).finish()
+    }
+}
+
+impl<'g, E: Entry, C: Config> Place<'g, E, C> {
+    /// The range of the entry, or of the gap.
+    #[inline]
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The entry, if it is no gap.
+    #[inline]
+    #[must_use]
+    pub fn entry(&self) -> Option<E::Ref<'g>> {
+        self.entry
+    }
+
+    /// The entry that ends just below it. O(1) within the leaf, else O(log n).
+    #[inline]
+    #[must_use]
+    pub fn below(&self) -> Option<E::Ref<'g>> {
+        match self.near {
+            // Relaxed: read by the writer, who wrote it.
+            Some((leaf, slot, _)) if slot > 0 => self
+                .reader
+                .entry(leaf.slots()[slot - 1].load(Ordering::Relaxed)),
+            _ => self.reader.get(self.span.first.checked_sub(1)?),
+        }
+    }
+
+    /// The entry that begins just above it. O(1) within the leaf, else O(log n).
+    #[inline]
+    #[must_use]
+    pub fn above(&self) -> Option<E::Ref<'g>> {
+        match self.near {
+            // Relaxed: read by the writer, who wrote it.
+            Some((leaf, slot, last)) if self.span.last < last => self
+                .reader
+                .entry(leaf.slots()[slot + 1].load(Ordering::Relaxed)),
+            _ => self.reader.get(self.span.last.checked_add(1)?),
+        }
+    }
+}
+
 impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
     /// The leaf of `index` and its bounds, if the writer knows it.
     #[inline]
@@ -94,7 +162,7 @@ impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
     }
 
     /// The entry at `index`.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn get(self, index: u64) -> Option<E::Ref<'g>> {
         let Some((leaf, _)) = self.leaf(index) else {
@@ -107,25 +175,62 @@ impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
     }
 
     /// The range at `index`, of an entry or of the gap there.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn range_at(self, index: u64) -> (Span, Option<E::Ref<'g>>) {
+        let Place { span, entry, .. } = self.place_at(index);
+        (span, entry)
+    }
+
+    /// What is at `index`, an entry or a gap, from where what touches it is near too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use maple_tree::{Span, TreeWriter};
+    ///
+    /// let mut writer: TreeWriter<u32> = TreeWriter::new();
+    /// writer.store(10..=19, 1)?;
+    /// writer.store(20..=29, 2)?;
+    /// writer.seek(20);
+    /// let place = writer.near().place_at(25);
+    /// assert_eq!((place.span(), place.entry()), (Span::new(20, 29), Some(2)));
+    /// assert_eq!((place.below(), place.above()), (Some(1), None));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline(always)]
+    #[must_use]
+    pub fn place_at(self, index: u64) -> Place<'g, E, C> {
+        let reader = self.reader;
         let Some((leaf, bounds)) = self.leaf(index) else {
-            return self.reader.range_at(index);
+            let (span, entry) = reader.range_at(index);
+            let near = None;
+            return Place {
+                reader,
+                near,
+                span,
+                entry,
+            };
         };
         let pivots = leaf.pivots();
         let slot = search(pivots, index);
-        let span = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
         // Relaxed: read by the writer, who wrote it.
         let raw = leaf.slots()[slot].load(Ordering::Relaxed);
-        (span, self.reader.entry(raw))
+        Place {
+            reader,
+            near: Some((leaf, slot, bounds.last)),
+            span: Span::new(first_of(pivots, slot, bounds.first), pivots[slot]),
+            entry: reader.entry(raw),
+        }
     }
 
     /// Shows the entries that meet `span` to `visit`, ascending, until that breaks off.
     ///
     /// For the few entries that a change meets; to run through many, an [`Iter`](crate::Iter) is
     /// faster.
-    #[inline]
+    #[inline(always)]
     pub fn try_for_each<R>(
         self,
         span: Span,
@@ -153,7 +258,17 @@ impl<'g, E: Entry, C: Config> NearReader<'g, E, C> {
             }
             from = bounds.last + 1;
         }
-        // A walk for each.
+        self.try_for_each_afar(from, span, visit)
+    }
+
+    /// The same from `from` on, by a walk for each.
+    #[cold]
+    fn try_for_each_afar<R>(
+        self,
+        mut from: u64,
+        span: Span,
+        mut visit: impl FnMut(Span, E::Ref<'g>) -> ControlFlow<R>,
+    ) -> ControlFlow<R> {
         while let Some((held, entry)) = self.reader.find(from)
             && held.first <= span.last
         {

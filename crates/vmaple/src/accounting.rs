@@ -127,15 +127,14 @@ impl<E: Environment> Mm<E> {
 
     /// Whether `pages` more can be committed.
     #[doc(alias = "security_vm_enough_memory_mm")]
+    #[inline]
     pub(crate) fn enough_memory(&self, pages: u64) -> Result<(), Errno> {
-        enough_memory(self.commit_rule(), &self.counters, pages)
-    }
-
-    fn commit_rule(&self) -> &dyn CommitRule {
-        match &self.commit_rule {
-            Some(rule) => &**rule,
-            None => &self.config.overcommit,
-        }
+        let committed = self.counters.committed;
+        let permits = match &self.commit_rule {
+            Some(rule) => rule.permits(committed, pages),
+            None => self.config.overcommit.permits(committed, pages),
+        };
+        if permits { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Lets `rule` decide about commitments in the place of [`MmConfig::overcommit`], here and in

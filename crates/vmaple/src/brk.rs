@@ -2,10 +2,9 @@
 
 use crate::addr::AddrRange;
 use crate::errno::Errno;
-use crate::flags::{MapFlags, VmFlags};
+use crate::flags::VmFlags;
 use crate::merge::Reach;
 use crate::mm::Mm;
-use crate::placement::Wish;
 use crate::vma::{Backing, Vma};
 use crate::vma_tree::Freed;
 use vmaple_locks::Environment;
@@ -62,15 +61,7 @@ impl<E: Environment> Mm<E> {
     /// Maps more heap, if it is free and leaves a page and guard gaps to the next mapping.
     fn grow_heap(&mut self, more: AddrRange) -> Result<(), Errno> {
         let len = more.end.checked_sub(more.start).ok_or(Errno::ENOMEM)?;
-        let wish = Wish {
-            addr: more.start,
-            len,
-            pgoff: 0,
-            flags: MapFlags::FIXED,
-            file: None,
-            drawn: None,
-        };
-        self.unmapped_area(&wish)?;
+        self.fixed_area(more.start, len)?;
         if !self.lock_limit_permits(self.def_flags, len) {
             return Err(Errno::EAGAIN);
         }

@@ -160,7 +160,7 @@ impl<E: Environment> Mm<E> {
             if flags == vma.flags {
                 return Ok(part.end);
             }
-            let change = Change::flags(vma, flags);
+            let change = Change::flags(flags);
             return match self.modify(part, &change) {
                 Ok(held) => Ok(held.end),
                 Err(Errno::ENOMEM) => Err(Errno::EAGAIN.into()),

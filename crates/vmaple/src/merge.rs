@@ -79,6 +79,7 @@ fn anon_vmas_fit(target: Option<AnonVma>, source: Option<AnonVma>) -> bool {
 
 /// Everything but the offsets and the anon_vma.
 #[doc(alias = "is_mergeable_vma")]
+#[inline]
 fn properties_fit(vma: &Vma, proposal: &Proposal<'_>) -> bool {
     (vma.flags ^ proposal.flags).difference(STICKY).is_empty()
         && vma.backing.is_same(proposal.backing)

@@ -204,7 +204,7 @@ impl<E: Environment> Mm<E> {
         if flags == vma.flags || !is_lockable(vma) {
             return Ok(part.end);
         }
-        let held = self.modify(part, &Change::flags(vma, flags))?;
+        let held = self.modify(part, &Change::flags(flags))?;
         self.count_as_linux(vma, part, locked);
         Ok(held.end)
     }

@@ -221,12 +221,12 @@ impl<E: Environment> Mm<E> {
     }
 
     /// The address: the given one, or one that is found.
+    #[inline(always)]
     pub(crate) fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
-        if !wish.flags.contains(MapFlags::FIXED) && wish.addr != 0 {
-            let addr = self.hint_raised_to_min(wish.addr);
-            return self.unmapped_area(&Wish { addr, ..*wish });
+        if !wish.flags.contains(MapFlags::FIXED) {
+            return self.place_found(wish);
         }
-        let addr = self.unmapped_area(wish)?;
+        let addr = self.fixed_area(wish.addr, wish.len)?;
         let range = AddrRange::new(addr, addr + wish.len);
         let no_replace = wish.flags.contains(MapFlags::FIXED_NOREPLACE);
         if no_replace && self.tree.first_in(range).is_some() {
@@ -235,23 +235,35 @@ impl<E: Environment> Mm<E> {
         Ok(addr)
     }
 
+    fn place_found(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
+        if wish.addr == 0 {
+            return self.unmapped_area(wish);
+        }
+        let addr = self.hint_raised_to_min(wish.addr);
+        self.unmapped_area(&Wish { addr, ..*wish })
+    }
+
     /// The new VMA's flags, after the checks that depend on them.
     fn plan_flags(&self, prot: Prot, wish: &Wish<'_>) -> Result<VmFlags, CallError> {
         let flags = wish.flags;
         let initial = self.initial_flags(prot, flags);
-        if flags.contains(MapFlags::LOCKED) && !self.can_lock() {
-            return Err(Errno::EPERM.into());
-        }
-        if !self.lock_limit_permits(initial, wish.len) {
-            return Err(Errno::EAGAIN.into());
+        if initial.contains(VmFlags::LOCKED) {
+            if flags.contains(MapFlags::LOCKED) && !self.can_lock() {
+                return Err(Errno::EPERM.into());
+            }
+            if !self.lock_limit_permits(initial, wish.len) {
+                return Err(Errno::EAGAIN.into());
+            }
         }
         let complete = match wish.file {
             Some(file) => self.file_flags(file, wish, prot, initial)?,
             None => anonymous_flags(flags, initial)?,
         };
-        let never = matches!(self.config.overcommit, Overcommit::Never { .. });
-        let no_reserve = flags.contains(MapFlags::NORESERVE) && !never;
-        Ok(complete | flag_if(no_reserve, VmFlags::NORESERVE))
+        let never = || matches!(self.config.overcommit, Overcommit::Never { .. });
+        if flags.contains(MapFlags::NORESERVE) && !never() {
+            return Ok(complete | VmFlags::NORESERVE);
+        }
+        Ok(complete)
     }
 
     /// A hint as it counts: rounded down to a page, raised to the lowest permitted address.
@@ -269,15 +281,20 @@ impl<E: Environment> Mm<E> {
     /// Flags that follow from the arguments alone.
     #[doc(alias = "calc_vm_flag_bits")]
     pub(crate) fn initial_flags(&self, prot: Prot, flags: MapFlags) -> VmFlags {
-        let thp_stack = flags.contains(MapFlags::STACK) && self.config.features.thp;
-        self.def_flags
+        let features = self.config.features;
+        let always = self.def_flags
             | VmFlags::MAY_ACCESS
             | access_flags(prot)
+            | flag_if(features.soft_dirty, VmFlags::SOFTDIRTY);
+        if !flags.intersects(WITH_VM_FLAGS) {
+            return always;
+        }
+        let thp_stack = flags.contains(MapFlags::STACK) && features.thp;
+        always
             | flag_if(flags.contains(MapFlags::GROWSDOWN), VmFlags::GROWSDOWN)
             | flag_if(flags.contains(MapFlags::LOCKED), VmFlags::LOCKED)
             | flag_if(flags.contains(MapFlags::SYNC), VmFlags::SYNC)
             | flag_if(thp_stack, VmFlags::NOHUGEPAGE)
-            | flag_if(self.config.features.soft_dirty, VmFlags::SOFTDIRTY)
     }
 
     /// Checks a file mapping and completes its flags.
@@ -384,19 +401,17 @@ impl<E: Environment> Mm<E> {
         self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);
         let mut vma = Vma::new(range, flags, plan.pgoff, backing);
-        let held = match driver {
-            Some(sets) => {
-                vma.flags |= sets;
-                flags |= sets;
-                self.store_new(vma)?;
-                range
-            }
-            None => match free {
-                Some(free) => self.insert_merging_at(vma, &free, Reach::BothSides)?,
-                None => self.insert_merging(vma, Reach::BothSides)?,
-            },
-        };
-        debug_assert!(held.start <= range.start && range.end <= held.end);
+        if let Some(sets) = driver {
+            vma.flags |= sets;
+            flags |= sets;
+        }
+        if driver.is_some() || free.is_some_and(|free| free.touches_nothing()) {
+            self.store_new(vma)?;
+        } else {
+            let free = free.or_else(|| self.tree.free(range));
+            let held = self.insert_merging_at(vma, free, Reach::BothSides)?;
+            debug_assert!(held.start <= range.start && range.end <= held.end);
+        }
         if flags.contains(VmFlags::LOCKED) && flags.intersects(NEVER_LOCKED) {
             self.set_flags(range.start, flags - VmFlags::LOCKED_MASK);
         }
@@ -478,12 +493,23 @@ pub(crate) fn flag_if(condition: bool, flag: VmFlags) -> VmFlags {
     if condition { flag } else { VmFlags::empty() }
 }
 
+/// Flags that the VMA has a flag for.
+const WITH_VM_FLAGS: MapFlags = MapFlags::GROWSDOWN
+    .union(MapFlags::LOCKED)
+    .union(MapFlags::SYNC)
+    .union(MapFlags::STACK);
+
+// `access_flags` takes the bits as they are.
+const _: () = assert!(
+    Prot::READ.bits() == VmFlags::READ.bits()
+        && Prot::WRITE.bits() == VmFlags::WRITE.bits()
+        && Prot::EXEC.bits() == VmFlags::EXEC.bits()
+);
+
 /// READ, WRITE and EXEC of a `prot` argument.
 #[doc(alias = "calc_vm_prot_bits")]
-pub(crate) fn access_flags(prot: Prot) -> VmFlags {
-    flag_if(prot.contains(Prot::READ), VmFlags::READ)
-        | flag_if(prot.contains(Prot::WRITE), VmFlags::WRITE)
-        | flag_if(prot.contains(Prot::EXEC), VmFlags::EXEC)
+pub(crate) const fn access_flags(prot: Prot) -> VmFlags {
+    VmFlags::from_bits_retain(prot.bits()).intersection(VmFlags::ACCESS)
 }
 
 /// Checks a mapping without a file and completes its flags.

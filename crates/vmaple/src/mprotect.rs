@@ -7,7 +7,7 @@ use crate::mm::Mm;
 use crate::mmap::access_flags;
 use crate::store::Change;
 use crate::vma::Vma;
-use vmaple_locks::Environment;
+use vmaple_locks::{Environment, VmaRef};
 
 impl<E: Environment> Mm<E> {
     /// Changes the access of `len` bytes, rounded up to pages, from `addr`.
@@ -35,6 +35,7 @@ impl<E: Environment> Mm<E> {
     /// # Errors
     /// As [`Mm::mprotect`]; EINVAL for a key where the processor has none.
     /// [`Unmodelled`]: keys, where the processor has them, since which are allocated is unknown.
+    #[inline]
     pub fn pkey_mprotect(
         &mut self,
         addr: u64,
@@ -67,16 +68,15 @@ impl<E: Environment> Mm<E> {
             return Err(Errno::EINVAL.into());
         }
         self.tree.seek(addr);
-        let range = self.grown_range(AddrRange::new(addr, end), grows)?;
+        let mut range = AddrRange::new(addr, end);
+        if !grows.is_empty() {
+            range = self.grown_range(range, grows)?;
+        }
         self.protect_range(range, prot)
     }
 
     /// The range that PROT_GROWSDOWN makes of it.
     fn grown_range(&self, range: AddrRange, grows: Prot) -> Result<AddrRange, Errno> {
-        if grows.is_empty() {
-            // Whether anything is there is asked part by part.
-            return Ok(range);
-        }
         let vma = self.find(range.start).ok_or(Errno::ENOMEM)?;
         if grows == Prot::GROWSDOWN {
             if vma.start >= range.end {
@@ -97,7 +97,8 @@ impl<E: Environment> Mm<E> {
     fn protect_range(&mut self, range: AddrRange, prot: Prot) -> Result<(), CallError> {
         let mut addr = range.start;
         while addr < range.end {
-            let Some(vma) = self.tree.at(addr) else {
+            let place = self.tree.place(addr);
+            let Some(vma) = place.vma().map(VmaRef::get) else {
                 return Err(Errno::ENOMEM.into());
             };
             let part = AddrRange::new(addr, vma.end.min(range.end));
@@ -116,8 +117,8 @@ impl<E: Environment> Mm<E> {
             if flags == was {
                 continue;
             }
-            let change = Change::flags(vma, flags);
-            let decided = self.decide_change(vma, part, &change);
+            let change = Change::flags(flags);
+            let decided = self.decide_change(&place, vma, part, &change);
             addr = addr.max(self.carry_out(part, &change, decided)?.end);
             let lock_bits = VmFlags::WRITE | VmFlags::SHARED | VmFlags::LOCKED;
             let was_locked_unwritable = was & lock_bits == VmFlags::LOCKED;
@@ -131,6 +132,7 @@ impl<E: Environment> Mm<E> {
     /// The flags that part of a VMA gets which is to have the access in `flags`: what is counted
     /// against the commit limit depends on it.
     #[doc(alias = "mprotect_fixup")]
+    #[inline]
     fn protected_flags(
         &self,
         vma: &Vma,

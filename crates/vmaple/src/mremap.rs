@@ -265,15 +265,7 @@ impl<E: Environment> Mm<E> {
         if self.find(vma.end).is_some_and(|next| next.start < end) {
             return false;
         }
-        let wish = Wish {
-            addr: vma.start,
-            len: end - vma.start,
-            pgoff: 0,
-            flags: MapFlags::FIXED,
-            file: None,
-            drawn: None,
-        };
-        self.unmapped_area(&wish).is_ok()
+        self.fixed_area(vma.start, end - vma.start).is_ok()
     }
 
     /// Grows `vma` upwards in place, joining the next one if that fits.
@@ -306,8 +298,10 @@ impl<E: Environment> Mm<E> {
     /// Finds the new place.
     #[doc(alias = "vrm_set_new_addr")]
     fn area_for_move(&self, remap: &Remap, vma: &Vma) -> Result<u64, CallError> {
+        if remap.flags.contains(MremapFlags::FIXED) {
+            return Ok(self.fixed_area(remap.new_addr, remap.new_len)?);
+        }
         let mut flags = MapFlags::empty();
-        flags.set(MapFlags::FIXED, remap.flags.contains(MremapFlags::FIXED));
         flags.set(MapFlags::SHARED, vma.flags.contains(VmFlags::MAYSHARE));
         let wish = Wish {
             addr: if remap.names_place() {

@@ -46,10 +46,7 @@ impl<E: Environment> Mm<E> {
                 continue;
             }
             let flags = vma.flags | VmFlags::SEALED;
-            at = self
-                .modify(part, &Change::flags(&vma, flags))?
-                .end
-                .max(part.end);
+            at = self.modify(part, &Change::flags(flags))?.end.max(part.end);
         }
         Ok(())
     }

@@ -16,6 +16,14 @@ pub(crate) enum Occupancy {
     Taken,
 }
 
+/// Whether `vma` can be taken out, or cut at the ends of `range`, and nobody wants to hear of cuts.
+#[inline]
+fn is_plain(vma: &Vma, range: AddrRange) -> bool {
+    let is_cut = vma.start < range.start || vma.end > range.end;
+    let is_whole = matches!(&vma.backing, Backing::Special(_)) && is_cut;
+    !vma.flags.contains(VmFlags::SEALED) && vma.operations().is_none() && !is_whole
+}
+
 impl<E: Environment> Mm<E> {
     /// Unmaps `len` bytes, rounded up to pages, from `addr`. Holes in the range are no error.
     ///
@@ -57,46 +65,19 @@ impl<E: Environment> Mm<E> {
 
     /// Unmaps a page-aligned range.
     pub(crate) fn unmap(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
-        self.tree.seek(range.start);
-        let first = self.tree.at(range.start);
-        let Some(first) = first.or_else(|| self.tree.first_in(range)) else {
-            return Ok(());
-        };
-        let is_inside = first.start < range.start && range.end < first.end;
-        if is_inside && self.len() >= self.config.max_map_count {
+        let is_full = self.len() >= self.config.max_map_count;
+        let mut is_too_many = false;
+        let done = self.take_out_if(range, freed, |vma| {
+            is_too_many = is_full && vma.start < range.start && range.end < vma.end;
+            !is_too_many && is_plain(vma, range)
+        })?;
+        if is_too_many {
             return Err(Errno::ENOMEM);
         }
-        if self.is_plain(first, range) {
-            return if is_inside {
-                self.punch(range, freed)
-            } else {
-                self.take_out(range, freed)
-            };
-        }
-        if self.isolate(range)? == Occupancy::Taken {
+        if !done && self.isolate(range)? == Occupancy::Taken {
             self.take_out(range, freed)?;
         }
         Ok(())
-    }
-
-    /// Whether all VMAs of `range`, the first of which is `first`, can be taken out or cut, and
-    /// nobody wants to hear of each cut.
-    fn is_plain(&self, first: &Vma, range: AddrRange) -> bool {
-        let mut vma = first;
-        loop {
-            let is_cut = vma.start < range.start || vma.end > range.end;
-            let is_whole = matches!(&vma.backing, Backing::Special(_)) && is_cut;
-            if vma.flags.contains(VmFlags::SEALED) || vma.operations().is_some() || is_whole {
-                return false;
-            }
-            if vma.end >= range.end {
-                return true;
-            }
-            match self.tree.first_in(AddrRange::new(vma.end, range.end)) {
-                Some(next) => vma = next,
-                None => return true,
-            }
-        }
     }
 
     /// The checks before `vma`, which begins below `range`, is cut there.

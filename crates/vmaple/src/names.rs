@@ -39,8 +39,8 @@ impl<E: Environment> Mm<E> {
                 return Ok(part.end);
             }
             let change = Change {
-                anon_name: name.clone(),
-                ..Change::flags(vma, vma.flags)
+                anon_name: Some(name.clone()),
+                ..Change::flags(vma.flags)
             };
             let held = mm.modify(part, &change);
             Ok(held.map_err(exhausted_to_again)?.end)

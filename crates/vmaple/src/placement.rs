@@ -38,24 +38,40 @@ const BIT32_HIGH: u64 = 0x8000_0000;
 const FOUR_GIB: u64 = 1 << 32;
 
 impl<E: Environment> Mm<E> {
-    /// The address a mapping gets.
+    /// The address that a mapping gets which is not fixed.
     ///
     /// # Errors
-    /// ENOMEM: no room, or beyond the end of user memory. EINVAL: a fixed address that is not
-    /// page aligned. EPERM: below mmap_min_addr without the capability.
+    /// ENOMEM: no room, or beyond the end of user memory.
     #[doc(alias = "__get_unmapped_area")]
-    #[inline]
     pub(crate) fn unmapped_area(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
-        let config = &self.config;
-        if wish.len > config.task_size {
+        if wish.len > self.config.task_size {
             return Err(Errno::ENOMEM);
         }
-        let addr = if wish.flags.contains(MapFlags::FIXED) {
-            wish.addr
-        } else {
-            self.area_by_kind(wish)?
-        };
-        if addr > config.task_size - wish.len {
+        let addr = self.area_by_kind(wish)?;
+        self.checked_area(addr, wish.len)
+    }
+
+    /// The address of a fixed mapping.
+    ///
+    /// # Errors
+    /// As [`checked_area`](Self::checked_area).
+    #[inline]
+    pub(crate) fn fixed_area(&self, addr: u64, len: u64) -> Result<u64, Errno> {
+        if len > self.config.task_size {
+            return Err(Errno::ENOMEM);
+        }
+        self.checked_area(addr, len)
+    }
+
+    /// `addr`, if that is an address for `len` bytes, at most as many as user memory has.
+    ///
+    /// # Errors
+    /// ENOMEM: beyond the end of user memory. EINVAL: not page aligned. EPERM: below mmap_min_addr
+    /// without the capability.
+    #[inline]
+    fn checked_area(&self, addr: u64, len: u64) -> Result<u64, Errno> {
+        let config = &self.config;
+        if addr > config.task_size - len {
             return Err(Errno::ENOMEM);
         }
         if !config.is_aligned(addr) {

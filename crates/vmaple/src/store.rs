@@ -10,9 +10,9 @@ use crate::merge::{
 };
 use crate::mm::Mm;
 use crate::vma::{Backing, UffdId, Vma};
-use crate::vma_tree::{Cleared, FreeRange, Freed, Gain};
+use crate::vma_tree::{Cleared, FreeRange, Freed, Gain, Place};
 use alloc::sync::Arc;
-use vmaple_locks::Environment;
+use vmaple_locks::{Environment, VmaRef};
 
 /// Whether cutting a VMA may exceed max_map_count.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,21 +32,39 @@ pub(crate) enum Part {
     Above,
 }
 
-/// New properties for part of a VMA.
+/// New properties for part of a VMA. What is none stays as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) flags: VmFlags,
-    pub(crate) anon_name: Option<Arc<str>>,
-    pub(crate) uffd: Option<UffdId>,
+    pub(crate) anon_name: Option<Option<Arc<str>>>,
+    pub(crate) uffd: Option<Option<UffdId>>,
 }
 
 impl Change {
-    /// Other flags, the rest as in `vma`.
-    pub(crate) fn flags(vma: &Vma, flags: VmFlags) -> Change {
+    /// Other flags.
+    #[inline]
+    pub(crate) const fn flags(flags: VmFlags) -> Change {
         Change {
             flags,
-            anon_name: vma.anon_name.clone(),
-            uffd: vma.uffd,
+            anon_name: None,
+            uffd: None,
+        }
+    }
+
+    /// The name that part of `vma` gets.
+    #[inline]
+    fn anon_name<'a>(&'a self, vma: &'a Vma) -> Option<&'a Arc<str>> {
+        self.anon_name.as_ref().unwrap_or(&vma.anon_name).as_ref()
+    }
+
+    #[inline]
+    fn apply(&self, vma: &mut Vma) {
+        vma.flags = self.flags;
+        if let Some(name) = &self.anon_name {
+            vma.anon_name.clone_from(name);
+        }
+        if let Some(uffd) = self.uffd {
+            vma.uffd = uffd;
         }
     }
 }
@@ -100,6 +118,25 @@ impl Tally {
     }
 }
 
+/// Counts what happened to a VMA whose addresses were freed; what there is more then.
+fn counted(change: Cleared<'_>, counters: &mut Counters) -> Gain {
+    counters.removals += 1;
+    match change {
+        Cleared::Gone(vma) => {
+            vma.closed();
+            Gain::loss_of(vma)
+        }
+        Cleared::Trimmed(gain) => {
+            counters.splits += 1;
+            gain
+        }
+        Cleared::Punched(gain) => {
+            counters.splits += 2;
+            gain
+        }
+    }
+}
+
 impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
     #[inline]
@@ -117,26 +154,35 @@ impl<E: Environment> Mm<E> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let mut tally = Tally::new(shift);
         let outcome = self.tree.clear(range, shift, freed, |change| {
-            counters.removals += 1;
-            let gain = match change {
-                Cleared::Gone(vma) => {
-                    vma.closed();
-                    Gain::loss_of(vma)
-                }
-                Cleared::Trimmed(gain) => {
-                    counters.splits += 1;
-                    gain
-                }
-            };
+            let gain = counted(change, counters);
             tally.add(counters, gain);
         });
         tally.settle(counters);
         outcome
     }
 
+    /// Unmaps `range`, wherever it lies, if `ask` agrees to that for every VMA in it. Answers
+    /// whether it did.
+    #[inline]
+    pub(crate) fn take_out_if(
+        &mut self,
+        range: AddrRange,
+        freed: Freed,
+        ask: impl FnMut(&Vma) -> bool,
+    ) -> Result<bool, Errno> {
+        let (counters, shift) = (&mut self.counters, self.config.page_shift());
+        let outcome = self.tree.unmap(range, shift, freed, ask, |change| {
+            let gain = counted(change, counters);
+            count_pages(counters, gain.flags, gain.bytes >> shift);
+        });
+        self.note_number();
+        outcome
+    }
+
     /// Makes the VMA that contains `addr` cover all of `range`; see [`VmaTree::expand`].
     ///
     /// [`VmaTree::expand`]: crate::vma_tree::VmaTree::expand
+    #[inline]
     pub(crate) fn expand(
         &mut self,
         addr: u64,
@@ -151,19 +197,8 @@ impl<E: Environment> Mm<E> {
         outcome
     }
 
-    /// Unmaps `range`, which lies inside a VMA and touches none of its ends.
-    pub(crate) fn punch(&mut self, range: AddrRange, freed: Freed) -> Result<(), Errno> {
-        let shift = self.config.page_shift();
-        let flags = self.tree.punch(range, shift, freed)?;
-        let pages = self.pages(range.len()).cast_signed();
-        count_pages(&mut self.counters, flags, -pages);
-        self.counters.splits += 2;
-        self.counters.removals += 1;
-        self.note_number();
-        Ok(())
-    }
-
     /// Carries out a merge: the VMA that contains `addr` becomes `merged`.
+    #[inline]
     fn become_merged(&mut self, addr: u64, merged: Merged) -> Result<(), Errno> {
         self.expand(addr, merged.range, |vma| {
             vma.pgoff = merged.pgoff;
@@ -221,27 +256,25 @@ impl<E: Environment> Mm<E> {
     /// # Errors
     /// ENOMEM without memory; nothing has changed.
     pub(crate) fn insert_merging(&mut self, vma: Vma, reach: Reach) -> Result<AddrRange, Errno> {
-        let Some(free) = self.tree.free(vma.range()) else {
-            debug_assert!(false, "something is there");
-            return Err(Errno::ENOMEM);
-        };
-        self.insert_merging_at(vma, &free, reach)
+        let free = self.tree.free(vma.range());
+        self.insert_merging_at(vma, free, reach)
     }
 
-    /// As [`insert_merging`](Self::insert_merging), where nothing is.
-    #[inline]
+    /// As [`insert_merging`](Self::insert_merging), at what [`VmaTree::free`] has answered for its
+    /// range.
+    ///
+    /// [`VmaTree::free`]: crate::vma_tree::VmaTree::free
     pub(crate) fn insert_merging_at(
         &mut self,
         vma: Vma,
-        free: &FreeRange,
+        free: Option<FreeRange>,
         reach: Reach,
     ) -> Result<AddrRange, Errno> {
-        let merge = if free.touches_nothing() {
-            None
-        } else {
-            self.merge_of_new(&vma, free, reach)
+        let Some(free) = free else {
+            debug_assert!(false, "something is there");
+            return Err(Errno::ENOMEM);
         };
-        let Some((case, target, merged)) = merge else {
+        let Some((case, target, merged)) = self.merge_of_new(&vma, &free, reach) else {
             let range = vma.range();
             self.store_new(vma)?;
             return Ok(range);
@@ -297,17 +330,28 @@ impl<E: Environment> Mm<E> {
     /// Those of [`Mm::split`]. A first cut stays when the second one fails, as in Linux.
     #[doc(alias = "vma_modify")]
     pub(crate) fn modify(&mut self, range: AddrRange, change: &Change) -> Result<AddrRange, Errno> {
-        let Some(vma) = self.tree.at(range.start) else {
+        let place = self.tree.place(range.start);
+        let Some(vma) = place.vma().map(VmaRef::get) else {
             debug_assert!(false, "a change of nothing");
             return Err(Errno::ENOMEM);
         };
-        let decided = self.decide_change(vma, range, change);
+        let decided = self.decide_change(&place, vma, range, change);
         self.carry_out(range, change, decided)
     }
 
-    /// What becomes of `range`, part of `vma`, when it gets new properties.
-    pub(crate) fn decide_change(&self, vma: &Vma, range: AddrRange, change: &Change) -> Decided {
-        if let Some((case, target, merged)) = self.merge_of_part(vma, range, change) {
+    /// What becomes of `range`, part of `vma`, the one at `place`, when it gets new properties.
+    #[inline]
+    pub(crate) fn decide_change(
+        &self,
+        place: &Place<'_, E>,
+        vma: &Vma,
+        range: AddrRange,
+        change: &Change,
+    ) -> Decided {
+        let reaches_an_end = range.start == vma.start || range.end == vma.end;
+        if reaches_an_end
+            && let Some((case, target, merged)) = self.merge_of_part(place, vma, range, change)
+        {
             return Decided::Merge(case, target, merged);
         }
         Decided::Cut {
@@ -321,6 +365,7 @@ impl<E: Environment> Mm<E> {
     ///
     /// # Errors
     /// As there.
+    #[inline]
     pub(crate) fn carry_out(
         &mut self,
         range: AddrRange,
@@ -370,13 +415,9 @@ impl<E: Environment> Mm<E> {
         }
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         let mut tally = Tally::new(shift);
-        let set = |vma: &mut Vma| {
-            vma.flags = change.flags;
-            vma.anon_name.clone_from(&change.anon_name);
-            vma.uffd = change.uffd;
-        };
         let count = |gain| tally.add(counters, gain);
-        self.tree.carve(rest, range, shift, set, count)?;
+        self.tree
+            .carve(rest, range, shift, |vma| change.apply(vma), count)?;
         tally.settle(counters);
         self.counters.splits += nr_silent;
         self.note_number();
@@ -387,6 +428,7 @@ impl<E: Environment> Mm<E> {
     /// and what that becomes.
     fn merge_of_part(
         &self,
+        place: &Place<'_, E>,
         vma: &Vma,
         range: AddrRange,
         change: &Change,
@@ -398,13 +440,13 @@ impl<E: Environment> Mm<E> {
             pgoff: vma.pgoff_at(range.start, shift),
             backing: &vma.backing,
             anon_vma: vma.anon_vma,
-            anon_name: change.anon_name.as_ref(),
-            uffd: change.uffd,
+            anon_name: change.anon_name(vma),
+            uffd: change.uffd.unwrap_or(vma.uffd),
             page_shift: shift,
         };
         let (at_start, at_end) = (range.start == vma.start, range.end == vma.end);
-        let prev = at_start.then(|| self.tree.ending_at(vma.start)).flatten();
-        let next = at_end.then(|| self.tree.starting_at(vma.end)).flatten();
+        let prev = at_start.then(|| place.below().map(VmaRef::get)).flatten();
+        let next = at_end.then(|| place.above().map(VmaRef::get)).flatten();
         let decision = decide_existing(prev, vma, next, &proposal);
         let to = |start, end| AddrRange::new(start, end);
         let (target, merged) = match (decision, prev, next) {

@@ -85,8 +85,8 @@ impl<E: Environment> Mm<E> {
             let unchanged = vma.uffd == Some(ctx) && vma.flags.contains(wanted);
             let flags = (vma.flags - VmFlags::UFFD_MASK) | wanted;
             (!unchanged).then(|| Change {
-                uffd: Some(ctx),
-                ..Change::flags(vma, flags)
+                uffd: Some(Some(ctx)),
+                ..Change::flags(flags)
             })
         })
     }
@@ -129,8 +129,8 @@ impl<E: Environment> Mm<E> {
         self.for_each_part(range, |vma| {
             let flags = vma.flags - VmFlags::UFFD_MASK;
             vma.uffd.map(|_| Change {
-                uffd: None,
-                ..Change::flags(vma, flags)
+                uffd: Some(None),
+                ..Change::flags(flags)
             })
         })
     }
@@ -142,8 +142,8 @@ impl<E: Environment> Mm<E> {
         let _ = self.for_each_part(all, |vma| {
             let flags = vma.flags - VmFlags::UFFD_MASK;
             (vma.uffd == Some(ctx)).then(|| Change {
-                uffd: None,
-                ..Change::flags(vma, flags)
+                uffd: Some(None),
+                ..Change::flags(flags)
             })
         });
         self.uffd_features.retain(|(of, _)| *of != ctx);

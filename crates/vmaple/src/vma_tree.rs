@@ -2,7 +2,7 @@
 //! lock for each VMA (`vmaple-locks`).
 //!
 //! Every change of the set is one of [`insert`](VmaTree::insert), [`clear`](VmaTree::clear),
-//! [`cut`](VmaTree::cut), [`carve`](VmaTree::carve), [`punch`](VmaTree::punch),
+//! [`cut`](VmaTree::cut), [`carve`](VmaTree::carve), [`unmap`](VmaTree::unmap),
 //! [`expand`](VmaTree::expand) and [`update`](VmaTree::update). Each write-locks the VMAs that it
 //! changes, and needs no more stores into the tree than VMAs begin or end by it. Where memory is
 //! out, the set is as it was.
@@ -20,6 +20,9 @@ use vmaple_locks::{ChangeError, Environment, Fate, VmaRef, VmaWrite};
 
 /// What the locks call the set.
 pub(crate) type Locked<E> = vmaple_locks::VmaTree<Vma, E>;
+
+/// A VMA or free addresses, and what touches that.
+pub(crate) type Place<'t, E> = vmaple_locks::Place<'t, Vma, E>;
 
 /// VMAs in ascending order of address, none overlapping another.
 pub(crate) struct VmaTree<E: Environment> {
@@ -62,6 +65,22 @@ impl FreeRange {
 pub(crate) enum Cleared<'c> {
     Gone(&'c Vma),
     Trimmed(Gain),
+    Punched(Gain),
+}
+
+impl<'c> Cleared<'c> {
+    fn of(fate: Fate<'c, Vma>, page_shift: u32) -> Self {
+        match fate {
+            Fate::Gone(_, vma) => Cleared::Gone(vma),
+            Fate::Trimmed(_, rest, vma) => Cleared::Trimmed(trim(vma, &rest, page_shift)),
+            Fate::Punched(hole, below) => {
+                below.end = hole.start;
+                let bytes = (hole.start.cast_signed()).wrapping_sub(hole.end.cast_signed());
+                let flags = below.flags;
+                Cleared::Punched(Gain { flags, bytes })
+            }
+        }
+    }
 }
 
 /// How many bytes more there are with some flags.
@@ -103,6 +122,7 @@ fn trim(vma: &mut Vma, rest: &Range<u64>, page_shift: u32) -> Gain {
 }
 
 /// Makes a change to `vma`; tells what there is fewer then, and what more.
+#[inline]
 fn alter(vma: &mut Vma, change: impl FnOnce(&mut Vma)) -> [Gain; 2] {
     let loss = Gain::loss_of(vma);
     change(vma);
@@ -148,6 +168,7 @@ impl<E: Environment> VmaTree<E> {
     }
 
     /// Says that what is around `addr` is looked at and changed next, which is quick then.
+    #[inline]
     pub(crate) fn seek(&mut self, addr: u64) {
         self.locked.seek(addr);
     }
@@ -194,9 +215,20 @@ impl<E: Environment> VmaTree<E> {
         (below.flatten(), above.flatten())
     }
 
+    /// What is at `addr`, from where the VMAs that touch it are near.
+    #[inline(always)]
+    pub(crate) fn place(&self, addr: u64) -> Place<'_, E> {
+        self.locked.place_at(addr)
+    }
+
     /// The range as a free one; none if there is something in it.
+    #[inline(always)]
     pub(crate) fn free(&self, range: AddrRange) -> Option<FreeRange> {
-        let gap = self.locked.place_at(range.start).err()?;
+        let place = self.place(range.start);
+        if place.vma().is_some() {
+            return None;
+        }
+        let gap = place.range();
         let is_free = gap.end >= range.end || self.first_in(range).is_none();
         is_free.then_some(FreeRange {
             range,
@@ -222,10 +254,11 @@ impl<E: Environment> VmaTree<E> {
     }
 
     /// Puts in a VMA; its range must be free.
+    #[inline]
     pub(crate) fn insert(&mut self, vma: Vma) -> Result<(), Errno> {
-        match self.locked.insert(vma.start..vma.end, vma) {
+        match self.locked.insert_with(vma.start..vma.end, || vma) {
             Ok(_) => Ok(()),
-            Err(error) => Err(errno_of(&error.cause)),
+            Err(cause) => Err(errno_of(&cause)),
         }
     }
 
@@ -237,15 +270,33 @@ impl<E: Environment> VmaTree<E> {
         freed: Freed,
         mut change: impl FnMut(Cleared<'_>),
     ) -> Result<(), Errno> {
-        let fate = |fate: Fate<'_, Vma>| match fate {
-            Fate::Gone(_, vma) => change(Cleared::Gone(vma)),
-            Fate::Trimmed(_, rest, vma) => {
-                change(Cleared::Trimmed(trim(vma, &rest, page_shift)));
-            }
-        };
+        let fate = |fate: Fate<'_, Vma>| change(Cleared::of(fate, page_shift));
         let outcome = match freed {
             Freed::ForGood => self.locked.clear_for_good(addresses(range), fate),
             Freed::ToBeMapped => self.locked.clear(addresses(range), fate),
+        };
+        outcome.map_err(|cause| errno_of(&cause))
+    }
+
+    /// Frees `range`, wherever it lies, if `ask` agrees to that for every VMA in it. Answers
+    /// whether it did.
+    #[inline]
+    pub(crate) fn unmap(
+        &mut self,
+        range: AddrRange,
+        page_shift: u32,
+        freed: Freed,
+        mut ask: impl FnMut(&Vma) -> bool,
+        mut change: impl FnMut(Cleared<'_>),
+    ) -> Result<bool, Errno> {
+        let ask = |vma: VmaRef<'_, Vma>| ask(vma.get());
+        let above = |old: &Vma| part_above(old, range.end, page_shift);
+        let fate = |fate: Fate<'_, Vma>| change(Cleared::of(fate, page_shift));
+        let outcome = match freed {
+            Freed::ForGood => self
+                .locked
+                .unmap_for_good(addresses(range), ask, above, fate),
+            Freed::ToBeMapped => self.locked.unmap(addresses(range), ask, above, fate),
         };
         outcome.map_err(|cause| errno_of(&cause))
     }
@@ -271,6 +322,7 @@ impl<E: Environment> VmaTree<E> {
 
     /// Makes `range`, part of the VMA `whole`, a VMA of its own, and makes `change` to that, in one step.
     /// What lies below and above keeps the old properties.
+    #[inline]
     pub(crate) fn carve(
         &mut self,
         whole: AddrRange,
@@ -303,36 +355,19 @@ impl<E: Environment> VmaTree<E> {
             let carved = self.locked.split(range.start, middle);
             carved.map_err(|error| error.cause)
         } else {
-            let parts = |old: &Vma| (make_middle(old), part_above(old, range.end, page_shift));
-            self.locked.carve(addresses(range), parts)
+            let above = |old: &Vma| part_above(old, range.end, page_shift);
+            self.locked.carve(addresses(range), make_middle, above)
         };
         carved.map_err(|cause| errno_of(&cause))?.end = range.start;
         gains.into_iter().for_each(count);
         Ok(())
     }
 
-    /// Frees `range`, which lies inside a VMA and touches none of its ends, in one step. Answers
-    /// with that VMA's flags.
-    pub(crate) fn punch(
-        &mut self,
-        range: AddrRange,
-        page_shift: u32,
-        freed: Freed,
-    ) -> Result<VmFlags, Errno> {
-        let above = |old: &Vma| part_above(old, range.end, page_shift);
-        let punched = match freed {
-            Freed::ForGood => self.locked.punch_for_good(addresses(range), above),
-            Freed::ToBeMapped => self.locked.punch(addresses(range), above),
-        };
-        let mut below = punched.map_err(|cause| errno_of(&cause))?;
-        below.end = range.start;
-        Ok(below.flags)
-    }
-
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
     ///
     /// `range` contains the VMA. Other VMAs wholly in `range` go; one that reaches out of it
     /// keeps what lies outside. `count` is told what there is more then, and what fewer.
+    #[inline]
     pub(crate) fn expand(
         &mut self,
         addr: u64,
@@ -341,9 +376,11 @@ impl<E: Environment> VmaTree<E> {
         change: impl FnOnce(&mut Vma),
         mut count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
-        let fate = |fate: Fate<'_, Vma>| match fate {
-            Fate::Gone(_, vma) => count(Gain::loss_of(vma)),
-            Fate::Trimmed(_, rest, vma) => count(trim(vma, &rest, page_shift)),
+        let fate = |fate: Fate<'_, Vma>| {
+            count(match Cleared::of(fate, page_shift) {
+                Cleared::Gone(vma) => Gain::loss_of(vma),
+                Cleared::Trimmed(gain) | Cleared::Punched(gain) => gain,
+            });
         };
         let target = self.locked.expand(addr, addresses(range), fate);
         let mut vma: VmaWrite<'_, Vma> = target.map_err(|cause| errno_of(&cause))?;

@@ -23,9 +23,9 @@ use maple_tree::Span;
 
 impl<V, E: Environment> VmaTree<V, E> {
     /// Makes `range`, which lies inside a VMA with some of it on both sides, a VMA of its own, and
-    /// what that VMA has above it another one. What it has below stays in it. `parts` makes the two
-    /// new values, that of the middle first, from the old one. All three are write-locked; hands
-    /// out the one below.
+    /// what that VMA has above it another one. What it has below stays in it. `middle` and `above`
+    /// make the two new values from the old one. All three are write-locked; hands out the one
+    /// below.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ///
     /// let mut tree: VmaTree<u32> = VmaTree::new();
     /// tree.insert(0x1000..0x9000, 10).expect("free");
-    /// tree.carve(0x2000..0x3000, |old| (old + 1, old + 2))?;
+    /// tree.carve(0x2000..0x3000, |old| old + 1, |old| old + 2)?;
     /// tree.punch(0x5000..0x6000, |old| old + 3)?;
     /// let starts: Vec<_> = tree.iter().map(|vma| (vma.range().start, *vma)).collect();
     /// assert_eq!(starts, [(0x1000, 10), (0x2000, 11), (0x3000, 12), (0x6000, 15)]);
@@ -53,25 +53,26 @@ impl<V, E: Environment> VmaTree<V, E> {
     pub fn carve(
         &mut self,
         range: Range<u64>,
-        parts: impl FnOnce(&V) -> (V, V),
+        middle: impl FnOnce(&V) -> V,
+        above: impl FnOnce(&V) -> V,
     ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let section = self.shared.seq.begin();
         let (span, was, slot) = self.inside(&range)?;
-        let (middle, above) = (self.take_slot()?, self.take_slot());
-        let above = match above {
-            Ok(above) => above,
+        let for_middle = self.take_slot()?;
+        let for_above = match self.take_slot() {
+            Ok(for_above) => for_above,
             Err(cause) => {
-                self.free_slot(middle);
+                self.free_slot(for_middle);
                 return Err(cause);
             }
         };
         self.write_lock_slot(section, slot);
         // SAFETY: Attached to this tree, which is borrowed, and write-locked.
-        let (value, value_above) = parts(unsafe { slot.value() });
-        self.attach_to(middle, section, span, value);
+        let old = unsafe { slot.value() };
+        self.attach_to(for_middle, section, span, middle(old));
         let rest = Span::new(span.last + 1, was.last);
-        self.attach_to(above, section, rest, value_above);
-        self.cut_out(section, (span, was), slot, Some(middle), above)
+        self.attach_to(for_above, section, rest, above(old));
+        self.cut_out(section, (span, was), slot, Some(for_middle), for_above)
     }
 
     /// Frees `range`, which lies inside a VMA with some of it on both sides. What that has above
@@ -106,6 +107,19 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let section = self.shared.seq.begin();
         let (span, was, slot) = self.inside(&range)?;
+        self.punch_slot(section, (span, was), slot, above)
+    }
+
+    /// Frees `span`, which lies inside the VMA in `slot`, whose range is `was`.
+    #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    pub(super) fn punch_slot<'t>(
+        &'t mut self,
+        section: Section,
+        (span, was): (Span, Span),
+        slot: &'t VmaSlot<V>,
+        above: impl FnOnce(&V) -> V,
+    ) -> Result<VmaWrite<'t, V>, ChangeError> {
         let handle = self.take_slot()?;
         self.write_lock_slot(section, slot);
         // SAFETY: Attached to this tree, which is borrowed, and write-locked.
@@ -138,6 +152,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// The range as a span, and the VMA that it lies inside of, with that one's span.
+    #[inline]
     fn inside<'s>(
         &mut self,
         range: &Range<u64>,

@@ -22,7 +22,6 @@ use crate::slot::{Handle, VmaSlot};
 use crate::views::{VmaRef, VmaWrite, addresses};
 use core::fmt;
 use core::ops::{ControlFlow, Range};
-use core::ptr;
 use maple_tree::{AllocError, Span, WriteError};
 use vmaple_sync::atomic::Ordering;
 use vmaple_sync::planted;
@@ -104,14 +103,39 @@ pub enum Fate<'c, V> {
     Gone(Range<u64>, &'c mut V),
     /// It had the first, and keeps the second. It is write-locked.
     Trimmed(Range<u64>, Range<u64>, &'c mut V),
+    /// These addresses were in the middle of it, and are free; it keeps what lies below them, and
+    /// a new VMA has what lies above. Both are write-locked.
+    Punched(Range<u64>, &'c mut V),
 }
 
 /// What a store into the index will do to the VMAs it meets, but for those that it covers.
 pub(super) struct Met<V> {
+    /// The one that takes the range, and lies in it.
+    taker: Option<Handle<V>>,
     /// Reaches out of the range below, and keeps that.
     below: Option<Trimmed<V>>,
     /// Reaches out of the range above, and keeps that.
     above: Option<Trimmed<V>>,
+}
+
+/// Why a store is not made.
+enum Refused {
+    Memory,
+    /// This range would be split.
+    Split(Span),
+    /// The one that is to take the range reaches out of it.
+    Taker(Span),
+}
+
+impl From<Refused> for ChangeError {
+    #[cold]
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Memory => Self::OutOfMemory,
+            Refused::Split(was) => Self::WouldSplit(addresses(was)),
+            Refused::Taker(was) => Self::OutOfRange(addresses(was)),
+        }
+    }
 }
 
 /// A VMA that keeps part of its range.
@@ -229,6 +253,31 @@ impl<V, E: Environment> VmaTree<V, E> {
         })
     }
 
+    /// As [`insert`](Self::insert), with a value that is made where it is to be. Nothing makes it
+    /// if there is no memory for its slot, and without memory for the index it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    pub fn insert_with(
+        &mut self,
+        range: Range<u64>,
+        value: impl FnOnce() -> V,
+    ) -> Result<VmaWrite<'_, V>, ChangeError> {
+        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
+        let section = self.shared.seq.begin();
+        self.index.seek(span.first);
+        let handle = self.take_slot()?;
+        self.attach_to(handle, section, span, value());
+        if let Err(error) = self.index.insert(span, handle) {
+            self.detach(section, handle);
+            return Err(error.cause.into());
+        }
+        // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
+        Ok(unsafe { VmaWrite::new(Self::slot(handle)) })
+    }
+
     /// Attaches a VMA and stores it; undoes the first if the second fails.
     fn store_new(
         &mut self,
@@ -325,16 +374,14 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
-        self.index.seek(addr);
-        let target = self.at(addr).ok_or(ChangeError::NotMapped(addr))?;
-        let was = target.range();
-        if was.start < range.start || was.end > range.end {
-            return Err(ChangeError::OutOfRange(was));
-        }
-        let handle = Handle::of(target.slot());
+        let met = self.meet(section, span, Some(addr))?;
+        let Some(handle) = met.taker else {
+            return Err(match self.at(addr) {
+                Some(vma) => ChangeError::OutOfRange(vma.range()),
+                None => ChangeError::NotMapped(addr),
+            });
+        };
         let slot = Self::slot(handle);
-        self.write_lock_slot(section, slot);
-        let met = self.meet(section, span, Some(slot))?;
         self.index
             .store(span, handle)
             .map_err(|error| error.cause)?;
@@ -439,52 +486,60 @@ impl<V, E: Environment> VmaTree<V, E> {
         let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
     }
 
-    /// Write-locks every VMA that meets `span`, but for `spared`, and notes in `self.met` and in
-    /// the answer what a store there will do to them.
+    /// Write-locks every VMA that meets `span`, and notes in `self.met` and in the answer what a
+    /// store there will do to them. The one at `taker` is to take the range.
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub(super) fn meet(
         &mut self,
         section: Section,
         span: Span,
-        spared: Option<&VmaSlot<V>>,
+        taker: Option<u64>,
     ) -> Result<Met<V>, ChangeError> {
         self.detach_covered(section, |_, _| ());
         self.met.clear();
         self.index.seek(span.first);
         let mut met = Met {
+            taker: None,
             below: None,
             above: None,
         };
         let all_met = &mut self.met;
-        let mut refused = Ok(());
+        let mut refused = None;
         // The refusal is large, and what decides whether to go on is to be small.
         let _: ControlFlow<()> = self.index.near().try_for_each(span, |was, slot| {
-            if spared.is_some_and(|spared| ptr::eq(spared, slot)) {
-                return ControlFlow::Continue(());
-            }
             let handle = Handle::of(slot);
-            let trimmed = |is| Some(Trimmed { handle, was, is });
-            match (was.first < span.first, was.last > span.last) {
-                (true, true) => {
-                    refused = Err(ChangeError::WouldSplit(addresses(was)));
-                    return ControlFlow::Break(());
-                }
-                (true, false) => met.below = trimmed(Span::new(was.first, span.first - 1)),
-                (false, true) => met.above = trimmed(Span::new(span.last + 1, was.last)),
-                (false, false) => {
-                    if all_met.try_reserve(1).is_err() {
-                        refused = Err(ChangeError::OutOfMemory);
-                        return ControlFlow::Break(());
-                    }
+            let is_taker = taker.is_some_and(|addr| was.contains(addr));
+            if was.first >= span.first && was.last <= span.last {
+                if is_taker {
+                    met.taker = Some(handle);
+                } else if all_met.try_reserve(1).is_ok() {
                     all_met.push(handle);
+                } else {
+                    refused = Some(Refused::Memory);
                 }
+            } else if is_taker {
+                refused = Some(Refused::Taker(was));
+            } else if was.first >= span.first {
+                let is = Span::new(span.last + 1, was.last);
+                met.above = Some(Trimmed { handle, was, is });
+            } else if was.last <= span.last {
+                let is = Span::new(was.first, span.first - 1);
+                met.below = Some(Trimmed { handle, was, is });
+            } else {
+                refused = Some(Refused::Split(was));
+            }
+            if refused.is_some() {
+                return ControlFlow::Break(());
             }
             lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
             // Without a canceller there is no error.
             let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
             ControlFlow::Continue(())
         });
-        refused.map(|()| met)
+        match refused {
+            None => Ok(met),
+            Some(refused) => Err(refused.into()),
+        }
     }
 
     /// Moves the ends of a VMA that has lost part of its range to a store, and is write-locked.
@@ -507,8 +562,11 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) {
         debug_assert!(self.covered.is_empty());
         core::mem::swap(&mut self.met, &mut self.covered);
-        for trimmed in [met.below, met.above].into_iter().flatten() {
-            Self::trim(&trimmed, &mut fate);
+        if let Some(below) = met.below {
+            Self::trim(&below, &mut fate);
+        }
+        if let Some(above) = met.above {
+            Self::trim(&above, &mut fate);
         }
         self.detach_covered(section, |span, value| {
             fate(Fate::Gone(addresses(span), value));

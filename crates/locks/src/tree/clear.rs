@@ -5,8 +5,8 @@ use super::{VmaTree, span_of};
 use crate::env::Environment;
 use crate::sequence::Section;
 use crate::slot::Handle;
-use crate::views::addresses;
-use core::ops::Range;
+use crate::views::{VmaRef, addresses};
+use core::ops::{ControlFlow, Range};
 use maple_tree::Span;
 use vmaple_sync::planted;
 
@@ -47,24 +47,111 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<(), ChangeError> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
-        self.index.seek(span.first);
-        let near = self.index.near();
-        let first = match near.range_at(span.first) {
-            (was, Some(slot)) => Some((was, slot)),
-            (gap, None) if gap.last >= span.last => None,
-            _ => near.find(span.first),
-        };
-        let Some(first) = first else {
-            return Ok(());
-        };
-        match first {
-            (was, _) if was.first > span.last => Ok(()),
-            (was, slot) if was.last >= span.last => {
-                let slot = Handle::of(slot);
+        match self.first_met(span) {
+            None => Ok(()),
+            Some((was, slot)) if was.last >= span.last => {
                 self.clear_of_one(section, span, (was, slot), fate)
             }
-            _ => self.clear_of_all(section, span, fate),
+            Some(_) => self.clear_of_all(section, span, fate),
         }
+    }
+
+    /// Frees a range in one step, wherever it lies, if `ask` agrees to that for every VMA that
+    /// would go or lose some of it. Where it lies inside one VMA, what that has above it becomes a
+    /// VMA with the value that `above` makes, as by [`punch`](Self::punch). Answers whether `ask`
+    /// agreed; nothing has changed if not.
+    ///
+    /// The section may map the range again: see [`clear`](Self::clear).
+    ///
+    /// # Errors
+    ///
+    /// For an empty range, or without memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use vmaple_locks::VmaTree;
+    ///
+    /// let mut tree: VmaTree<u32> = VmaTree::new();
+    /// tree.insert(0x1000..0x9000, 1).expect("free");
+    /// tree.insert(0x9000..0xa000, 2).expect("free");
+    /// assert!(!tree.unmap(0x8000..0xa000, |vma| *vma != 2, |old| *old, |_| ())?);
+    /// assert!(tree.unmap(0x2000..0x3000, |vma| *vma != 2, |old| *old, |_| ())?);
+    /// assert!(tree.unmap(0x8000..0x9000, |vma| *vma != 2, |old| *old, |_| ())?);
+    /// let ranges: Vec<_> = tree.iter().map(|vma| vma.range()).collect();
+    /// assert_eq!(ranges, [0x1000..0x2000, 0x3000..0x8000, 0x9000..0xa000]);
+    /// # }
+    /// # Ok::<(), vmaple_locks::ChangeError>(())
+    /// ```
+    #[doc(alias = "do_vmi_align_munmap")]
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    pub fn unmap(
+        &mut self,
+        range: Range<u64>,
+        ask: impl FnMut(VmaRef<'_, V>) -> bool,
+        above: impl FnOnce(&V) -> V,
+        fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<bool, ChangeError> {
+        let _: Section = self.shared.replacing.begin();
+        self.unmap_for_good(range, ask, above, fate)
+    }
+
+    /// As [`unmap`](Self::unmap), in a section that does not map any of the range again.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[inline]
+    #[cfg_attr(feature = "lockdep", track_caller)]
+    pub fn unmap_for_good(
+        &mut self,
+        range: Range<u64>,
+        mut ask: impl FnMut(VmaRef<'_, V>) -> bool,
+        above: impl FnOnce(&V) -> V,
+        mut fate: impl FnMut(Fate<'_, V>),
+    ) -> Result<bool, ChangeError> {
+        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
+        let section = self.shared.seq.begin();
+        let Some((was, handle)) = self.first_met(span) else {
+            return Ok(true);
+        };
+        if was.last < span.last {
+            let near = self.index.near();
+            let refused = near.try_for_each(span, |_, slot| match ask(self.lend(slot)) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            });
+            if refused.is_break() {
+                return Ok(false);
+            }
+            self.clear_of_all(section, span, fate)?;
+            return Ok(true);
+        }
+        let slot = Self::slot(handle);
+        if !ask(self.lend(slot)) {
+            return Ok(false);
+        }
+        if was.first < span.first && was.last > span.last {
+            let mut below = self.punch_slot(section, (span, was), slot, above)?;
+            fate(Fate::Punched(range, &mut below));
+        } else {
+            self.clear_of_one(section, span, (was, handle), fate)?;
+        }
+        Ok(true)
+    }
+
+    /// The first VMA that meets `span`, with its range.
+    #[inline(always)]
+    fn first_met(&mut self, span: Span) -> Option<(Span, Handle<V>)> {
+        self.index.seek(span.first);
+        let near = self.index.near();
+        let (was, slot) = match near.range_at(span.first) {
+            (was, Some(slot)) => (was, slot),
+            (gap, None) if gap.last >= span.last => return None,
+            _ => near.find(span.first)?,
+        };
+        (was.first <= span.last).then_some((was, Handle::of(slot)))
     }
 
     #[cfg_attr(feature = "lockdep", track_caller)]
@@ -81,6 +168,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// Frees `span`, in which there is one VMA, or part of it.
+    #[inline]
     #[cfg_attr(feature = "lockdep", track_caller)]
     fn clear_of_one(
         &mut self,

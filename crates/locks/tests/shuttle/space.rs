@@ -125,8 +125,9 @@ pub(crate) fn change<S: ReadScheme>(name: char, tree: &mut Tree<S>) {
             known.is_mine(&was);
             known.range = is;
         }
+        Fate::Punched(hole, known) => known.range.end = hole.start,
     };
-    match below(6) {
+    match below(7) {
         // What it is, it is told when it is in: nobody sees it before the section ends.
         0 => {
             if let Ok(mut vma) = tree.insert(start..end, Known::new('?', 0..0)) {
@@ -139,6 +140,10 @@ pub(crate) fn change<S: ReadScheme>(name: char, tree: &mut Tree<S>) {
             }
         }
         2 => drop(tree.clear(start..end, told)),
+        5 => {
+            let above = |old: &Known| Known::new(name, end..old.range.end);
+            drop(tree.unmap(start..end, |_| true, above, told));
+        }
         3 => {
             let Some(vma) = tree.at(start).map(VmaRef::range) else {
                 return;
