@@ -19,6 +19,7 @@ mod ahead;
 mod carve;
 mod changes;
 mod clear;
+mod insert;
 mod place;
 mod validate;
 

@@ -164,7 +164,7 @@ impl<V, E: Environment> VmaTree<V, E> {
 
     /// Fills a slot and attaches it, write-locked.
     #[inline]
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         section: Section,
         span: Span,
@@ -218,85 +218,6 @@ impl<V, E: Environment> VmaTree<V, E> {
         gone(span, unsafe { slot.value_mut() });
         drop(last_words);
         self.free_slot(handle);
-    }
-
-    /// Puts in a VMA where nothing is. It is write-locked.
-    ///
-    /// # Errors
-    ///
-    /// For an empty range, one that is not free, or without memory.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # #[cfg(feature = "std")] {
-    /// use vmaple_locks::{ChangeError, VmaTree};
-    ///
-    /// let mut tree: VmaTree<&str> = VmaTree::new();
-    /// tree.insert(0x1000..0x3000, "text").expect("free");
-    /// let refused = tree.insert(0x2000..0x4000, "data").expect_err("taken");
-    /// assert_eq!(refused.cause, ChangeError::Occupied(0x1000..0x3000));
-    /// # }
-    /// ```
-    #[doc(alias = "vma_iter_store_new")]
-    pub fn insert(
-        &mut self,
-        range: Range<u64>,
-        value: V,
-    ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
-        let Some(span) = span_of(&range) else {
-            let cause = ChangeError::EmptyRange;
-            return Err(InsertError { value, cause });
-        };
-        self.store_new(span, value, |index, handle| {
-            index.insert(span, handle).map_err(|error| error.cause)
-        })
-    }
-
-    /// As [`insert`](Self::insert), with a value that is made where it is to be. Nothing makes it
-    /// if there is no memory for its slot, and without memory for the index it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[inline]
-    pub fn insert_with(
-        &mut self,
-        range: Range<u64>,
-        value: impl FnOnce() -> V,
-    ) -> Result<VmaWrite<'_, V>, ChangeError> {
-        let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
-        let section = self.shared.seq.begin();
-        self.index.seek(span.first);
-        let handle = self.take_slot()?;
-        self.attach_to(handle, section, span, value());
-        if let Err(error) = self.index.insert(span, handle) {
-            self.detach(section, handle);
-            return Err(error.cause.into());
-        }
-        // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
-        Ok(unsafe { VmaWrite::new(Self::slot(handle)) })
-    }
-
-    /// Attaches a VMA and stores it; undoes the first if the second fails.
-    fn store_new(
-        &mut self,
-        span: Span,
-        value: V,
-        store: impl FnOnce(&mut super::Index<V, E>, Handle<V>) -> Result<(), WriteError>,
-    ) -> Result<VmaWrite<'_, V>, InsertError<V>> {
-        let section = self.shared.seq.begin();
-        self.index.seek(span.first);
-        let handle = self.attach(section, span, value)?;
-        match store(&mut self.index, handle) {
-            // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
-            Ok(()) => Ok(unsafe { VmaWrite::new(Self::slot(handle)) }),
-            Err(error) => {
-                let (_, value) = self.detach(section, handle);
-                let cause = error.into();
-                Err(InsertError { value, cause })
-            }
-        }
     }
 
     /// Puts in a VMA over whatever is there, in one step. What it displaces is told to `fate`;
