@@ -73,6 +73,20 @@ pub struct MemfdSeals {
     pub future_write: bool,
 }
 
+/// What a file system makes of MAP_SYNC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum MapSync {
+    /// It does not know of it: MAP_SHARED_VALIDATE is refused before anything else happens, other
+    /// mappings show the flag (sf), which does nothing.
+    #[default]
+    Ignored,
+    /// It knows of it, and the file is not on persistent memory: EOPNOTSUPP. That comes last, when
+    /// what was mapped there has gone.
+    Refused,
+    /// The file is on persistent memory.
+    Supported,
+}
+
 /// How a file behaves when mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -171,9 +185,9 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
         MemfdSeals::default()
     }
 
-    /// Whether MAP_SYNC is supported (files on persistent memory).
-    fn supports_sync(&self) -> bool {
-        false
+    /// What its file system makes of MAP_SYNC; by default it does not look at it.
+    fn map_sync(&self) -> MapSync {
+        MapSync::Ignored
     }
 
     /// Whether this is the object of a shared anonymous mapping, which can have a name.

@@ -136,7 +136,9 @@ pub use config::{
 pub use counters::{Counters, MergeCounts};
 pub use errno::{CallError, Errno, Unmodelled};
 pub use fault::{Access, Fault, FaultError, FaultHandler, Handled};
-pub use file::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, SharedZero};
+pub use file::{
+    Device, FileAccess, FileId, FileKind, FileRef, MapSync, MappedFile, MemfdSeals, SharedZero,
+};
 pub use flags::{MapFlags, Mnemonics, MremapFlags, Prot, UnknownMnemonic, VmFlags};
 pub use fork::ForkError;
 pub use huge::{HugePool, HugePools};

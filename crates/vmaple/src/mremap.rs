@@ -352,6 +352,7 @@ impl<E: Environment> Mm<E> {
             made.opened();
         }
         self.announce_move(target)?;
+        self.leave_registration(held);
         if remap.keeps_source() {
             self.empty_source(source, held);
         } else if !source.is_empty() {
@@ -390,12 +391,22 @@ impl<E: Environment> Mm<E> {
         }
         copy.start = target.start;
         copy.end = target.end;
-        let follows = |uffd| features_of(&self.uffd_features, uffd).event_remap;
-        if copy.uffd.is_some_and(|uffd| !follows(uffd)) {
+        if cfg!(planted = "unregistered_first") {
             copy.uffd = None;
             copy.flags -= VmFlags::UFFD_MASK;
         }
         copy
+    }
+
+    /// Ends the registration of what was moved, with a context that does not follow. The copy has
+    /// joined its neighbours by then, and all of that loses it.
+    #[doc(alias = "mremap_userfaultfd_prep")]
+    fn leave_registration(&mut self, held: AddrRange) {
+        let context = self.vma_at(held.start).and_then(|vma| vma.uffd);
+        let follows = |uffd| features_of(&self.uffd_features, uffd).event_remap;
+        if context.is_some_and(|uffd| !follows(uffd)) {
+            self.end_registration(held.start);
+        }
     }
 
     /// What DONTUNMAP leaves: no locks, and no anonymous pages if all of the VMA moved.

@@ -23,6 +23,8 @@ pub struct UffdFeatures {
     pub event_fork: bool,
     /// UFFD_FEATURE_EVENT_REMAP: a moved mapping stays registered.
     pub event_remap: bool,
+    /// UFFD_FEATURE_WP_ASYNC: any mapping may be registered for write protection alone.
+    pub wp_async: bool,
 }
 
 /// What a context asked for.
@@ -70,8 +72,9 @@ impl<E: Environment> Mm<E> {
         if first.start >= range.end {
             return Err(Errno::EINVAL.into());
         }
+        let wp_async = features_of(&self.uffd_features, ctx).wp_async;
         for vma in self.overlapping(range) {
-            if !can_register(vma, wanted) {
+            if !can_register(vma, wanted, wp_async) {
                 return Err(Errno::EINVAL.into());
             }
             if !vma.flags.contains(VmFlags::MAYWRITE) {
@@ -120,10 +123,12 @@ impl<E: Environment> Mm<E> {
         if first.start >= range.end {
             return Err(Errno::EINVAL.into());
         }
-        if self
-            .overlapping(range)
-            .any(|vma| !can_register(vma, vma.flags))
-        {
+        let can_be_registered = |vma: &Vma| {
+            let modes = vma.flags & VmFlags::UFFD_MASK;
+            let wp_async = |ctx| features_of(&self.uffd_features, ctx).wp_async;
+            can_register(vma, modes, vma.uffd.is_some_and(wp_async))
+        };
+        if !self.overlapping(range).all(can_be_registered) {
             return Err(Errno::EINVAL.into());
         }
         self.for_each_part(range, |vma| {
@@ -149,13 +154,20 @@ impl<E: Environment> Mm<E> {
         self.uffd_features.retain(|(of, _)| *of != ctx);
     }
 
+    /// Ends the registration of a whole VMA without looking at its neighbours.
+    pub(crate) fn end_registration(&mut self, addr: u64) {
+        let Some(flags) = self.tree.at(addr).map(|vma| vma.flags) else {
+            return;
+        };
+        self.set_flags(addr, flags - VmFlags::UFFD_MASK);
+        self.tree.update(addr, |vma| vma.uffd = None);
+    }
+
     /// The checks of a range given to a userfaultfd call.
     fn uffd_range(&self, start: u64, len: u64) -> Result<AddrRange, Errno> {
         let config = &self.config;
         let aligned = config.is_aligned(start) && config.is_aligned(len);
-        let inside = start >= config.lowest_addr()
-            && start < config.task_size
-            && len <= config.task_size - start;
+        let inside = start < config.task_size && len <= config.task_size - start;
         if aligned && len != 0 && inside {
             Ok(AddrRange::new(start, start + len))
         } else {
@@ -179,12 +191,15 @@ impl<E: Environment> Mm<E> {
 
 /// Whether faults of the VMA can be handed to user space in these modes.
 #[doc(alias = "vma_can_userfault")]
-fn can_register(vma: &Vma, modes: VmFlags) -> bool {
+fn can_register(vma: &Vma, modes: VmFlags, wp_async: bool) -> bool {
     if vma.flags.contains(VmFlags::DROPPABLE) {
         return false;
     }
+    if wp_async && modes == VmFlags::UFFD_WP {
+        return true;
+    }
     let kind = vma.backing.file().map(|file| file.kind());
-    let shared_memory = matches!(kind, Some(FileKind::SharedMemory | FileKind::SystemV));
+    let shared_memory = kind == Some(FileKind::SharedMemory);
     if modes.contains(VmFlags::UFFD_MINOR) && !shared_memory {
         return false;
     }

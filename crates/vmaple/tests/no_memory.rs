@@ -123,7 +123,7 @@ fn a_fork_without_memory_makes_no_child() {
     .expect("memory");
     let follows = UffdFeatures {
         event_fork: true,
-        event_remap: false,
+        ..UffdFeatures::default()
     };
     parent
         .uffd_set_features(UffdId(7), follows)

@@ -1,6 +1,12 @@
 //! userfaultfd registration against results recorded from Linux 6.18.
 
-use vmaple::{CallError, Errno, Mm, MmConfig, MmapArgs, UffdFeatures, UffdId, VmFlags};
+use std::fmt;
+use std::sync::Arc;
+
+use vmaple::{
+    CallError, Device, Errno, FileAccess, FileId, FileKind, MappedFile, Mm, MmConfig, MmapArgs,
+    MmapSource, UffdFeatures, UffdId, VmFlags,
+};
 
 const BASE: u64 = 0x1000_0000_0000;
 const OURS: UffdId = UffdId(1);
@@ -78,6 +84,7 @@ fn copies_keep_a_registration_only_if_the_context_follows() {
     let follows = UffdFeatures {
         event_fork: true,
         event_remap: true,
+        ..UffdFeatures::default()
     };
     mm.uffd_set_features(OURS, follows).expect("memory");
     expect(&mm.fork().unwrap(), &[(2, 8, "um"), (0x30, 0x32, "")]);
@@ -86,4 +93,96 @@ fn copies_keep_a_registration_only_if_the_context_follows() {
     expect(&mm, &[(4, 8, "um"), (0x30, 0x32, ""), (0x40, 0x42, "um")]);
     mm.uffd_release(OURS);
     expect(&mm, &[(4, 8, ""), (0x30, 0x32, ""), (0x40, 0x42, "")]);
+}
+
+#[test]
+fn a_move_joins_as_it_was_registered_and_then_all_of_it_is_not() {
+    let mut mm = eight_pages();
+    mm.uffd_register(OURS, BASE, 0x2000, 1).unwrap();
+    let beside = mm.mmap(&MmapArgs::anonymous(BASE + 0x1_0000, 0x2000, 3, 0x32));
+    assert_eq!(beside, Ok(BASE + 0x1_0000));
+    // The neighbour is no reason to join, for it was not registered.
+    mm.mremap(BASE, 0x1000, 0x1000, 3, BASE + 0xf000).unwrap();
+    expect(&mm, &[(1, 2, "um"), (2, 8, ""), (15, 16, ""), (16, 18, "")]);
+    // This one was, and is not any more.
+    mm.uffd_register(OURS, BASE + 0x1_0000, 0x2000, 1).unwrap();
+    mm.mremap(BASE + 0x1000, 0x1000, 0x1000, 3, BASE + 0x1_2000)
+        .unwrap();
+    expect(&mm, &[(2, 8, ""), (15, 16, ""), (16, 19, "")]);
+    assert!(mm.iter().all(|vma| vma.uffd.is_none()));
+}
+
+#[test]
+fn page_0_can_be_registered() {
+    let mut mm = Mm::new(MmConfig::x86_64());
+    assert_eq!(mm.mmap(&MmapArgs::anonymous(0, 0x1000, 0, 0x32)), Ok(0));
+    assert_eq!(mm.uffd_register(OURS, 0, 0x1000, 1), Ok(()));
+    assert_eq!(mm.uffd_unregister(0, 0x1000), Ok(()));
+}
+
+/// Linux 6.18, by the random calls of the profile `userfault`.
+#[test]
+fn asynchronous_write_protection_takes_any_mapping() {
+    let mut mm = Mm::new(MmConfig::x86_64());
+    let map = MmapArgs {
+        source: MmapSource::File(Arc::new(Plain)),
+        ..MmapArgs::anonymous(BASE, 0x3000, 3, 0x12)
+    };
+    assert_eq!(mm.mmap(&map), Ok(BASE));
+    let (missing, write_protection) = (1, 2);
+    assert_eq!(
+        mm.uffd_register(OURS, BASE, 0x1000, write_protection),
+        EINVAL
+    );
+    let asynchronous = UffdFeatures {
+        wp_async: true,
+        ..UffdFeatures::default()
+    };
+    mm.uffd_set_features(OURS, asynchronous).expect("memory");
+    for mode in [missing, missing | write_protection] {
+        assert_eq!(mm.uffd_register(OURS, BASE, 0x1000, mode), EINVAL);
+    }
+    let registered = mm.uffd_register(OURS, BASE + 0x1000, 0x1000, write_protection);
+    assert_eq!(registered, Ok(()));
+    expect(&mm, &[(0, 1, ""), (1, 2, "uw"), (2, 3, "")]);
+    // What is not registered stands in the way.
+    assert_eq!(mm.uffd_unregister_by(OURS, BASE, 0x3000), EINVAL);
+    assert_eq!(mm.uffd_unregister_by(OURS, BASE + 0x1000, 0x1000), Ok(()));
+    expect(&mm, &[(0, 3, "")]);
+}
+
+/// A file of an ordinary file system.
+#[derive(Debug)]
+struct Plain;
+
+impl MappedFile for Plain {
+    fn identity(&self) -> FileId {
+        FileId(1)
+    }
+    fn device(&self) -> Device {
+        Device::default()
+    }
+    fn inode(&self) -> u64 {
+        1
+    }
+    fn write_name(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        out.write_str("/plain")
+    }
+    fn access(&self) -> FileAccess {
+        FileAccess::READ_WRITE
+    }
+    fn kind(&self) -> FileKind {
+        FileKind::Regular
+    }
+}
+
+#[test]
+fn registrations_with_two_contexts_stay_two() {
+    let mut mm = eight_pages();
+    mm.uffd_register(OURS, BASE, 0x4000, 1).unwrap();
+    mm.uffd_register(OTHER, BASE + 0x4000, 0x4000, 1).unwrap();
+    expect(&mm, &[(0, 4, "um"), (4, 8, "um")]);
+    mm.uffd_release(OTHER);
+    mm.uffd_register(OURS, BASE + 0x4000, 0x4000, 1).unwrap();
+    expect(&mm, &[(0, 8, "um")]);
 }

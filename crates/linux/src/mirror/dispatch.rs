@@ -68,6 +68,7 @@ fn userfault(mm: &mut Mm, record: &CallRecord) -> Given {
         let features = UffdFeatures {
             event_fork: has(1),
             event_remap: has(2),
+            wp_async: has(15),
         };
         mm.uffd_set_features(context, features)?;
     }

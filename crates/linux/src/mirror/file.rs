@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use vmaple::{
-    Device, Errno, FileAccess, FileId, FileKind, FileRef, MappedFile, MemfdSeals, VmFlags, Vma,
-    VmaOperations,
+    Device, Errno, FileAccess, FileId, FileKind, FileRef, MapSync, MappedFile, MemfdSeals, VmFlags,
+    Vma, VmaOperations,
 };
 
 use crate::event::{FileSize, MappedFileFacts};
@@ -214,6 +214,19 @@ impl MappedFile for MirroredFile {
         /// ext2 to ext4, xfs, btrfs, f2fs, bcachefs.
         const ALIGNING: [u64; 5] = [0xef53, 0x5846_5342, 0x9123_683e, 0xf2f5_2010, 0xca45_1a4e];
         ALIGNING.contains(&self.facts.file.filesystem_magic)
+    }
+
+    fn map_sync(&self) -> MapSync {
+        /// ext2 to ext4, xfs: the file systems that know of persistent memory. A file that is on
+        /// it shows in nothing that is known here.
+        const KNOWING: [u64; 2] = [0xef53, 0x5846_5342];
+        let file = &self.facts.file;
+        let is_regular = file.kind == files::FileKind::Regular;
+        if is_regular && KNOWING.contains(&file.filesystem_magic) {
+            MapSync::Refused
+        } else {
+            MapSync::Ignored
+        }
     }
 
     fn max_len(&self) -> u64 {
