@@ -86,7 +86,7 @@ pub(crate) fn fuzz(args: &Fuzz) -> ExitCode {
     let script = difference.map(|found| made_small(&host, found, seed, args));
     let full = args.profile.0.len() == PROFILES.len() && reached.operations >= FULL_RUN;
     let never_met = if full && script.is_none() {
-        reached.coverage.never_met()
+        reached.coverage.never_met(host.abilities())
     } else {
         Vec::new()
     };

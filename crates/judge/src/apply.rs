@@ -8,7 +8,9 @@ use vmaple::{
 
 use crate::executor::{SCRATCH, SystemCall};
 use crate::files::{self, DEV_ZERO, FIRST_FD, KnownFile, SEGMENT_LEN};
+use crate::names;
 use crate::op::{ANONYMOUS, CallName, Op};
+use crate::userfault::Contexts;
 
 /// What the model needs besides the operation's own arguments.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +72,17 @@ pub(crate) fn command(op: &Op, segment: i32) -> SystemCall {
             let bits = word(libc::ADDR_NO_RANDOMIZE | implies);
             (libc::SYS_personality, [bits, 0, 0, 0, 0, 0])
         }
-        // Set from outside; the executor only answers.
-        CallName::SetLimit => (libc::SYS_getppid, [0; 6]),
+        CallName::AnonName => {
+            let option = word(libc::PR_SET_VMA);
+            let name = names::of_number(c).map_or(0, |_| SCRATCH);
+            (libc::SYS_prctl, [option, 0, a, b, name, 0])
+        }
+        // Made from outside; the executor only answers.
+        CallName::SetLimit
+        | CallName::UserfaultOpen
+        | CallName::UserfaultClose
+        | CallName::UserfaultRegister
+        | CallName::UserfaultUnregister => (libc::SYS_getppid, [0; 6]),
     };
     let [a, b, c, d, e, f] = args;
     [number.cast_unsigned(), a, b, c, d, e, f]
@@ -86,7 +97,12 @@ fn descriptor(index: usize) -> u64 {
 }
 
 /// Makes the call on the model.
-pub(crate) fn apply(op: &Op, mm: &mut Mm, given: &Given<'_>) -> Result<u64, CallError> {
+pub(crate) fn apply(
+    op: &Op,
+    mm: &mut Mm,
+    contexts: &mut Contexts,
+    given: &Given<'_>,
+) -> Result<u64, CallError> {
     let done = |result: Result<(), CallError>| result.map(|()| 0);
     let [a, b, c, d, e, f] = op.args;
     match op.call {
@@ -123,6 +139,7 @@ pub(crate) fn apply(op: &Op, mm: &mut Mm, given: &Given<'_>) -> Result<u64, Call
         CallName::Fork => {
             let child = mm.fork().map_err(|error| CallError::Errno(error.0))?;
             *mm = child;
+            contexts.forked();
             Ok(0)
         }
         CallName::Shmat => {
@@ -135,6 +152,26 @@ pub(crate) fn apply(op: &Op, mm: &mut Mm, given: &Given<'_>) -> Result<u64, Call
             reconfigure(op, mm);
             Ok(0)
         }
+        CallName::UserfaultOpen
+        | CallName::UserfaultClose
+        | CallName::UserfaultRegister
+        | CallName::UserfaultUnregister => done(userfault(op, mm, contexts)),
+        CallName::AnonName => done(mm.prctl_set_vma_name(a, b, names::of_number(c))),
+    }
+}
+
+/// The operations on userfaultfds.
+fn userfault(op: &Op, mm: &mut Mm, contexts: &mut Contexts) -> Result<(), CallError> {
+    let [a, b, c, d, ..] = op.args;
+    let closed: CallError = Errno::EBADF.into();
+    match op.call {
+        CallName::UserfaultOpen => contexts.open(mm, a, b),
+        CallName::UserfaultClose => contexts.close(mm, a),
+        CallName::UserfaultRegister => {
+            let context = contexts.at(d).ok_or(closed)?;
+            mm.uffd_register(context, a, b, c)
+        }
+        _ => mm.uffd_unregister_by(contexts.at(c).ok_or(closed)?, a, b),
     }
 }
 
@@ -176,6 +213,9 @@ fn source_of(file: u64, given: &Given<'_>) -> MmapSource {
     MmapSource::File(file)
 }
 
+/// Where faults are a userfaultfd's.
+pub(crate) const HANDED_OVER: VmFlags = VmFlags::UFFD_MISSING.union(VmFlags::UFFD_MINOR);
+
 /// The VMA that an access at `addr` finds, a stack grown for it if need be.
 fn faulting(mm: &mut Mm, addr: u64) -> Result<(VmFlags, bool), CallError> {
     let fault: CallError = Errno::EFAULT.into();
@@ -205,14 +245,21 @@ fn store(mm: &mut Mm, addr: u64, kernel: i64) -> Result<u64, CallError> {
         return Err(fault);
     }
     mm.note_faulted(addr);
-    if beyond { Err(fault) } else { Ok(1) }
+    // Nor is which pages are there already, where the others are a userfaultfd's.
+    let handed_over = flags.intersects(HANDED_OVER) && kernel < 0;
+    if beyond || handed_over {
+        Err(fault)
+    } else {
+        Ok(1)
+    }
 }
 
 /// The kernel reads one byte there on behalf of `pwrite`. A read brings in no page of its own.
 fn load(mm: &mut Mm, addr: u64, kernel: i64) -> Result<u64, CallError> {
     let fault: CallError = Errno::EFAULT.into();
     let (flags, beyond) = faulting(mm, addr)?;
-    let guard = flags.contains(VmFlags::MAYBE_GUARD) && kernel < 0;
+    let unknown = VmFlags::MAYBE_GUARD | HANDED_OVER;
+    let guard = flags.intersects(unknown) && kernel < 0;
     // On this processor what may be written or executed may be read.
     let readable = flags.intersects(VmFlags::ACCESS);
     if !readable || beyond || guard {

@@ -1,12 +1,17 @@
 //! Which cases of the decision code a run has come to, seen from outside: by what the model's
 //! counters gained, and by what was returned.
 
+mod required;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
-use vmaple::{AddrRange, Apart, Counters, Errno, Mm};
+use vmaple::{AddrRange, Apart, Counters, Errno, Mm, VmFlags};
 
-use crate::op::{CallName, Op};
+use crate::op::{Arg, CallName, Op};
+use crate::words::{self, Word};
+
+pub use required::Abilities;
 
 /// A case of the decision code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -23,6 +28,66 @@ pub enum Case {
     Success(CallName),
     /// A call failed like this.
     Failure(CallName, Errno),
+    /// A call had this flag, advice, file or the like among its arguments, and ended like this.
+    Given(CallName, Arg, u64, Ending),
+    /// Something that no result tells.
+    Met(Event),
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Ending {
+    Success,
+    Failure,
+}
+
+/// What happened in a call beside its result.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Event {
+    /// A fork left out a mapping (MADV_DONTFORK).
+    ForkLeavesOut,
+    /// A fork emptied a mapping (MADV_WIPEONFORK).
+    ForkWipes,
+    /// A fork ended a registration with a userfaultfd.
+    ForkUnregisters,
+    /// A fork ended a lock.
+    ForkUnlocks,
+    /// An access grew a stack.
+    StackGrows,
+    /// One mremap moved several mappings.
+    SeveralMoved,
+    /// mremap of old length 0 made a second mapping of the same pages.
+    Duplicated,
+    /// mremap ended the registration of what it moved.
+    MoveUnregisters,
+}
+
+impl Event {
+    /// All of them.
+    pub const ALL: [Event; 8] = [
+        Event::ForkLeavesOut,
+        Event::ForkWipes,
+        Event::ForkUnregisters,
+        Event::ForkUnlocks,
+        Event::StackGrows,
+        Event::SeveralMoved,
+        Event::Duplicated,
+        Event::MoveUnregisters,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Event::ForkLeavesOut => "fork leaves out a mapping",
+            Event::ForkWipes => "fork wipes a mapping",
+            Event::ForkUnregisters => "fork ends a registration",
+            Event::ForkUnlocks => "fork ends a lock",
+            Event::StackGrows => "an access grows a stack",
+            Event::SeveralMoved => "mremap moves several mappings",
+            Event::Duplicated => "mremap duplicates a mapping",
+            Event::MoveUnregisters => "mremap ends a registration",
+        }
+    }
 }
 
 /// Where a call cuts what reaches out of its range.
@@ -59,6 +124,14 @@ impl fmt::Display for Case {
             Case::Split(call, Cut::AtBoth) => write!(f, "{} cuts at both ends", call.name()),
             Case::Success(call) => write!(f, "{} succeeds", call.name()),
             Case::Failure(call, errno) => write!(f, "{} fails with {errno}", call.name()),
+            Case::Given(call, arg, word, ending) => {
+                let ending = match ending {
+                    Ending::Success => "succeeds",
+                    Ending::Failure => "fails",
+                };
+                write!(f, "{} with {} {ending}", call.name(), Word(*arg, *word))
+            }
+            Case::Met(event) => f.write_str(event.name()),
         }
     }
 }
@@ -75,6 +148,7 @@ pub(crate) struct Before {
     counters: Counters,
     /// Where the operation's range begins and ends inside of a VMA.
     reaches_out: (bool, bool),
+    events: [Option<Event>; 4],
 }
 
 impl Before {
@@ -84,7 +158,41 @@ impl Before {
         Before {
             counters: *mm.counters(),
             reaches_out: (inside(range.start), inside(range.end)),
+            events: events(mm, op, range),
         }
+    }
+}
+
+/// What happens if `op` succeeds.
+fn events(mm: &Mm, op: &Op, range: AddrRange) -> [Option<Event>; 4] {
+    let any = |flags: VmFlags, event| {
+        let has = |vma: &vmaple::Vma| vma.flags.intersects(flags);
+        mm.iter().any(has).then_some(event)
+    };
+    match op.call {
+        CallName::Fork => [
+            any(VmFlags::DONTCOPY, Event::ForkLeavesOut),
+            any(VmFlags::WIPEONFORK, Event::ForkWipes),
+            any(VmFlags::UFFD_MASK, Event::ForkUnregisters),
+            any(VmFlags::LOCKED, Event::ForkUnlocks),
+        ],
+        CallName::Store | CallName::Load => {
+            let grows = mm.vma_at(op.args[0]).is_none();
+            [grows.then_some(Event::StackGrows), None, None, None]
+        }
+        CallName::Mremap => {
+            let moves = op.args[3] & 2 != 0;
+            let mut sources = mm.overlapping(range);
+            let source = sources.next();
+            let is_registered = source.is_some_and(|vma| vma.uffd.is_some());
+            [
+                (moves && sources.next().is_some()).then_some(Event::SeveralMoved),
+                (op.args[1] == 0).then_some(Event::Duplicated),
+                (moves && is_registered).then_some(Event::MoveUnregisters),
+                None,
+            ]
+        }
+        _ => [None; 4],
     }
 }
 
@@ -108,6 +216,19 @@ impl Coverage {
             Some(errno) => Case::Failure(call, errno),
             None => Case::Success(call),
         });
+        let ending = match errno {
+            Some(_) => Ending::Failure,
+            None => Ending::Success,
+        };
+        for (arg, value) in call.args().iter().zip(op.args) {
+            for word in words::parts(*arg, value) {
+                self.add(Case::Given(call, *arg, word, ending));
+            }
+        }
+        if ending == Ending::Success {
+            let events = before.events.into_iter().flatten();
+            events.for_each(|event| self.add(Case::Met(event)));
+        }
         // After a fork the counters are those of another process.
         if call == CallName::Fork {
             return;
@@ -206,96 +327,12 @@ impl Coverage {
 
     /// Cases that a run of all profiles must come to and that this one did not.
     #[must_use]
-    pub fn never_met(&self) -> Vec<Case> {
-        let required = required();
+    pub fn never_met(&self, abilities: Abilities) -> Vec<Case> {
+        let required = required::required(abilities);
         let unmet = |case: &Case| !self.counts.contains_key(case);
         required.into_iter().filter(unmet).collect()
     }
 }
-
-/// What a run of all profiles has to come to.
-fn required() -> Vec<Case> {
-    let mut cases = vec![
-        Case::Merge(MergeCase::NewBoth),
-        Case::Merge(MergeCase::NewLeft),
-        Case::Merge(MergeCase::NewRight),
-        Case::Merge(MergeCase::WholeBoth),
-        Case::Merge(MergeCase::WholeLeft),
-        Case::Merge(MergeCase::WholeRight),
-        Case::Merge(MergeCase::PartLeft),
-        Case::Merge(MergeCase::PartRight),
-    ];
-    for call in CUTTING {
-        let cuts = [Cut::AtStart, Cut::AtEnd, Cut::AtBoth];
-        cases.extend(cuts.map(|cut| Case::Split(*call, cut)));
-    }
-    cases.extend(REASONS.map(Case::Apart));
-    // Setting a bound succeeds only with a capability that not every root has.
-    let calls = CallName::ALL.into_iter();
-    let calls = calls.filter(|call| *call != CallName::SetMm);
-    cases.extend(calls.map(Case::Success));
-    for (call, errnos) in FAILURES {
-        cases.extend(errnos.iter().map(|errno| Case::Failure(*call, *errno)));
-    }
-    cases
-}
-
-/// Calls that cut mappings.
-const CUTTING: &[CallName] = &[
-    CallName::Mmap,
-    CallName::Munmap,
-    CallName::Mprotect,
-    CallName::Mremap,
-    CallName::Madvise,
-    CallName::Mlock,
-    CallName::Mlock2,
-    CallName::Munlock,
-    CallName::Mseal,
-];
-
-/// What keeps neighbours apart that random calls can make. Not among them: names, which this kernel
-/// need not have, userfaultfd, and the kernel's own mappings.
-const REASONS: [Apart; 6] = [
-    Apart::Flags,
-    Apart::File,
-    Apart::Offset,
-    Apart::AnonVma,
-    Apart::Fork,
-    Apart::Driver,
-];
-
-/// The errors that each call gives, but those that come once in some hundred thousand.
-const FAILURES: &[(CallName, &[Errno])] = {
-    use Errno::{
-        EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EFAULT, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP,
-        EOVERFLOW, EPERM,
-    };
-    &[
-        (
-            CallName::Mmap,
-            &[
-                EPERM, EBADF, EAGAIN, ENOMEM, EACCES, EEXIST, ENODEV, EINVAL, EOVERFLOW, EOPNOTSUPP,
-            ],
-        ),
-        (CallName::Munmap, &[EPERM]),
-        (CallName::Mprotect, &[EPERM, ENOMEM, EACCES, EINVAL]),
-        (CallName::PkeyMprotect, &[ENOMEM, EINVAL]),
-        (CallName::Mremap, &[EPERM, EAGAIN, ENOMEM, EFAULT, EINVAL]),
-        (CallName::Madvise, &[EPERM, ENOMEM, EACCES, EFAULT, EINVAL]),
-        (CallName::Mlock, &[EPERM, ENOMEM]),
-        (CallName::Mlock2, &[EPERM, ENOMEM, EINVAL]),
-        (CallName::Munlock, &[ENOMEM]),
-        (CallName::Mlockall, &[EPERM, ENOMEM, EINVAL]),
-        (CallName::Mseal, &[ENOMEM, EINVAL]),
-        (CallName::Msync, &[ENOMEM, EBUSY, EINVAL]),
-        (CallName::Mincore, &[ENOMEM, EINVAL]),
-        (CallName::RemapFilePages, &[EINVAL]),
-        (CallName::Shmat, &[EPERM, EINVAL]),
-        (CallName::Shmdt, &[EINVAL]),
-        (CallName::Store, &[EFAULT]),
-        (CallName::Load, &[EFAULT]),
-    ]
-};
 
 #[cfg(test)]
 mod tests {
@@ -331,6 +368,10 @@ mod tests {
                     (Case::Apart(Apart::Flags), neighbours),
                     (Case::Split(CallName::Mprotect, cut), 1),
                     (Case::Success(CallName::Mprotect), 1),
+                    (
+                        Case::Given(CallName::Mprotect, Arg::Prot, 1, Ending::Success),
+                        1
+                    ),
                 ]
             );
         }
@@ -341,7 +382,7 @@ mod tests {
         let mut coverage = protected(0x1_1000);
         coverage.add(Case::Failure(CallName::Mprotect, Errno::ENOMEM));
         assert_eq!((coverage.operations(), coverage.successes()), (2, 1));
-        let unmet = coverage.never_met();
+        let unmet = coverage.never_met(Abilities::default());
         assert!(!unmet.contains(&Case::Apart(Apart::Flags)));
         assert!(unmet.contains(&Case::Apart(Apart::Fork)));
         assert!(unmet.contains(&Case::Merge(MergeCase::PartRight)));

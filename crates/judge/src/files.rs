@@ -11,7 +11,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC};
 use nix::sys::statvfs::FsFlags;
 use serde::{Deserialize, Serialize};
-use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MappedFile, SharedZero};
+use vmaple::{Device, FileAccess, FileId, FileKind, FileRef, MapSync, MappedFile, SharedZero};
 
 use crate::executor::BUILD_ID;
 
@@ -41,6 +41,9 @@ pub(crate) struct Facts {
     pub(crate) huge: bool,
     /// On a mount without execution.
     pub(crate) noexec: bool,
+    /// On a file system that refuses MAP_SYNC.
+    #[serde(default)]
+    pub(crate) refuses_sync: bool,
     /// Bytes that its file system can hold in a file.
     pub(crate) max_held: u64,
 }
@@ -90,6 +93,13 @@ impl MappedFile for KnownFile {
     }
     fn len_hint(&self) -> Option<u64> {
         (self.kind != FileKind::DevZero).then_some(self.len)
+    }
+    fn map_sync(&self) -> MapSync {
+        if self.facts.refuses_sync {
+            MapSync::Refused
+        } else {
+            MapSync::Ignored
+        }
     }
     fn max_len(&self) -> u64 {
         self.max_len
@@ -159,6 +169,7 @@ impl KnownFile {
                 in_memory: true,
                 huge: false,
                 noexec: false,
+                refuses_sync: false,
                 max_held: u64::MAX,
             },
             access: FileAccess::READ_WRITE,
@@ -275,6 +286,7 @@ fn open([first, second, shm]: &[PathBuf; 3], dir: &PathBuf) -> io::Result<Vec<Fi
 pub(crate) fn facts_of(file: &File) -> io::Result<Facts> {
     let filesystem = nix::sys::statfs::fstatfs(file)?;
     let kind = filesystem.filesystem_type();
+    let is_file = file.metadata()?.is_file();
     let flags = nix::sys::statvfs::fstatvfs(file)?.flags();
     let link = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
     Ok(Facts {
@@ -285,6 +297,7 @@ pub(crate) fn facts_of(file: &File) -> io::Result<Facts> {
         in_memory: kind == TMPFS_MAGIC,
         huge: [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC].contains(&kind),
         noexec: flags.contains(FsFlags::ST_NOEXEC),
+        refuses_sync: is_file && [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC].contains(&kind),
         max_held: max_held(file),
     })
 }

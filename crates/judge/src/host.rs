@@ -10,6 +10,7 @@ use vmaple::LayoutKind;
 use vmaple_linux::procfs::machine::{KernelRelease, Machine};
 use vmaple_linux::procfs::maps::MapsText;
 
+use crate::coverage::Abilities;
 use crate::executor::{Executor, Program};
 use crate::files::{self, FIRST_FD, Facts, KnownFile, Segment};
 
@@ -78,6 +79,16 @@ impl Host {
         };
         host.learn_names()?;
         Ok(host)
+    }
+
+    /// What the kernel has of what it may be built without.
+    #[must_use]
+    pub fn abilities(&self) -> Abilities {
+        let features = &self.machine.features;
+        Abilities {
+            userfaultfd: features.userfaultfd,
+            anon_names: features.anon_vma_name,
+        }
     }
 
     /// Release of the kernel that judges, as `uname -r` shows it.

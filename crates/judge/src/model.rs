@@ -10,6 +10,7 @@ use crate::files::KnownFile;
 use crate::finding::Finding;
 use crate::op::Op;
 use crate::script::{Plant, Step};
+use crate::userfault::Contexts;
 
 /// What the kernel said to one operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Model {
     files: Vec<Arc<KnownFile>>,
     segment: i32,
     next_object: u64,
+    pub(crate) contexts: Contexts,
     /// The map as text, after the last operation.
     text: Vec<u8>,
     /// What was mapped before the first call and must stay.
@@ -45,6 +47,7 @@ impl Model {
             files,
             segment,
             next_object: 1,
+            contexts: Contexts::default(),
             text: Vec::new(),
             taboo,
         }
@@ -67,7 +70,7 @@ impl Model {
             kernel: answer.result,
         };
         self.next_object += 1;
-        let mut ours = match apply(op, &mut self.mm, &given) {
+        let mut ours = match apply(op, &mut self.mm, &mut self.contexts, &given) {
             Ok(value) => value.cast_signed(),
             Err(CallError::Errno(errno)) => -i64::from(errno.as_raw()),
             Err(CallError::Unmodelled(what)) => return Err(Finding::Unmodelled(what.0.to_owned())),
@@ -115,6 +118,6 @@ impl Model {
     /// Whether the operation leaves alone what was there at first, and asks nothing of the model
     /// that it declines to answer.
     pub(crate) fn is_harmless(&self, op: &Op) -> bool {
-        crate::harm::is_harmless(&self.mm, &self.taboo, op)
+        crate::harm::is_harmless(self, op)
     }
 }

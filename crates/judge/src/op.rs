@@ -38,10 +38,20 @@ pub enum CallName {
     DropPrivileges,
     /// READ_IMPLIES_EXEC on or off.
     ReadImpliesExec,
+    /// Opens a userfaultfd in one of two places, over the one that is there.
+    UserfaultOpen,
+    /// Closes the one in that place.
+    UserfaultClose,
+    /// UFFDIO_REGISTER.
+    UserfaultRegister,
+    /// UFFDIO_UNREGISTER.
+    UserfaultUnregister,
+    /// PR_SET_VMA_ANON_NAME.
+    AnonName,
 }
 
 /// What an argument is, for reading and writing it as text and for making it smaller.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Arg {
     /// An address in bytes.
     Addr,
@@ -61,6 +71,12 @@ pub enum Arg {
     LockAll,
     /// `RLIMIT_*`.
     Limit,
+    /// `UFFDIO_REGISTER_MODE_*` bits.
+    UserfaultMode,
+    /// `UFFD_FEATURE_*` bits.
+    UserfaultFeatures,
+    /// One of [`crate::names::NAMES`].
+    Name,
     /// Anything else.
     Number,
 }
@@ -70,7 +86,7 @@ pub const ANONYMOUS: u64 = u64::MAX;
 
 impl CallName {
     /// All calls, in the order of the type.
-    pub const ALL: [CallName; 26] = {
+    pub const ALL: [CallName; 31] = {
         use CallName::*;
         [
             Mmap,
@@ -99,6 +115,11 @@ impl CallName {
             SetLimit,
             DropPrivileges,
             ReadImpliesExec,
+            UserfaultOpen,
+            UserfaultClose,
+            UserfaultRegister,
+            UserfaultUnregister,
+            AnonName,
         ]
     };
 
@@ -132,6 +153,11 @@ impl CallName {
             CallName::SetLimit => "setrlimit",
             CallName::DropPrivileges => "drop_privileges",
             CallName::ReadImpliesExec => "read_implies_exec",
+            CallName::UserfaultOpen => "userfaultfd",
+            CallName::UserfaultClose => "userfaultfd_close",
+            CallName::UserfaultRegister => "uffdio_register",
+            CallName::UserfaultUnregister => "uffdio_unregister",
+            CallName::AnonName => "prctl_set_vma_anon_name",
         }
     }
 
@@ -144,7 +170,10 @@ impl CallName {
     /// What its arguments are.
     #[must_use]
     pub const fn args(self) -> &'static [Arg] {
-        use Arg::{Addr, Advice, File, Len, Limit, LockAll, MapFlags, MremapFlags, Number, Prot};
+        use Arg::{
+            Addr, Advice, File, Len, Limit, LockAll, MapFlags, MremapFlags, Name, Number, Prot,
+            UserfaultFeatures, UserfaultMode,
+        };
         match self {
             CallName::Mmap => &[Addr, Len, Prot, MapFlags, File, Number],
             CallName::Munmap | CallName::Mlock | CallName::Munlock | CallName::Mincore => {
@@ -155,12 +184,20 @@ impl CallName {
             CallName::Mremap => &[Addr, Len, Len, MremapFlags, Addr],
             CallName::Brk | CallName::Shmdt | CallName::Store | CallName::Load => &[Addr],
             CallName::Madvise => &[Addr, Len, Advice],
-            CallName::Mlock2 | CallName::Mseal | CallName::Msync => &[Addr, Len, Number],
+            CallName::Mlock2
+            | CallName::Mseal
+            | CallName::Msync
+            | CallName::UserfaultUnregister => &[Addr, Len, Number],
             CallName::Mlockall => &[LockAll],
             CallName::RemapFilePages => &[Addr, Len, Prot, Number, Number],
             CallName::Shmat => &[Addr, Number],
             CallName::SetMm => &[Number, Addr],
-            CallName::ThpDisable | CallName::ReadImpliesExec => &[Number],
+            CallName::ThpDisable | CallName::ReadImpliesExec | CallName::UserfaultClose => {
+                &[Number]
+            }
+            CallName::UserfaultOpen => &[Number, UserfaultFeatures],
+            CallName::UserfaultRegister => &[Addr, Len, UserfaultMode, Number],
+            CallName::AnonName => &[Addr, Len, Name],
             CallName::SetLimit => &[Limit, Number],
             CallName::Munlockall | CallName::Fork | CallName::DropPrivileges => &[],
         }

@@ -29,6 +29,10 @@ pub(crate) enum Kind {
     Personality,
     /// PR_SET_MM, PR_SET_THP_DISABLE.
     Prctl,
+    /// userfaultfds and what is registered with them.
+    Userfault,
+    /// Names of anonymous memory.
+    Name,
 }
 
 /// Relative frequencies of the kinds of operation, and the process they run in.
@@ -57,8 +61,8 @@ const PLAIN: Profile = Profile {
 };
 
 use Kind::{
-    Advise, Anywhere, Brk, Fixed, Fork, Guard, Join, Limit, Lock, LockAll, Personality, Prctl,
-    Protect, Remap, Seal, Stack, SystemV, Touch, Unmap,
+    Advise, Anywhere, Brk, Fixed, Fork, Guard, Join, Limit, Lock, LockAll, Name, Personality,
+    Prctl, Protect, Remap, Seal, Stack, SystemV, Touch, Unmap, Userfault,
 };
 
 /// All profiles.
@@ -72,6 +76,7 @@ pub const PROFILES: &[Profile] = &[
             (Join, 15),
             (Advise, 15),
             (Touch, 8),
+            (Name, 2),
         ],
         ..PLAIN
     },
@@ -194,6 +199,28 @@ pub const PROFILES: &[Profile] = &[
         ..PLAIN
     },
     Profile {
+        name: "userfault",
+        weights: &[
+            (Fixed, 25),
+            (Anywhere, 2),
+            (Unmap, 8),
+            (Protect, 10),
+            (Join, 6),
+            (Remap, 12),
+            (Advise, 8),
+            (Guard, 1),
+            (Lock, 3),
+            (Seal, 1),
+            (Touch, 12),
+            (Fork, 1),
+            (Brk, 2),
+            (Stack, 3),
+            (SystemV, 3),
+            (Userfault, 40),
+        ],
+        ..PLAIN
+    },
+    Profile {
         name: "crowded",
         crowded: true,
         weights: &[
@@ -276,6 +303,8 @@ mod tests {
             SystemV,
             Personality,
             Prctl,
+            Userfault,
+            Name,
         ];
         for kind in kinds {
             assert!(PROFILES.iter().any(|profile| profile.has(kind)), "{kind:?}");
@@ -295,6 +324,7 @@ mod tests {
         assert_eq!(merge.pick(29), Fixed);
         assert_eq!(merge.pick(30), Unmap);
         assert_eq!(merge.pick(94), Touch);
-        assert_eq!(merge.pick(95), Fixed);
+        assert_eq!(merge.pick(95), Name);
+        assert_eq!(merge.pick(97), Fixed);
     }
 }

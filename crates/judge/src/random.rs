@@ -7,6 +7,7 @@ use crate::op::{ANONYMOUS, CallName, Op};
 use crate::profile::{Kind, Profile};
 use crate::rng::Rng;
 use crate::session::Session;
+use crate::userfault::Contexts;
 
 mod placed;
 mod special;
@@ -23,6 +24,7 @@ pub(crate) struct Sight<'a> {
     pub(crate) mm: &'a Mm,
     pub(crate) taboo: &'a [AddrRange],
     pub(crate) profile: &'a Profile,
+    pub(crate) contexts: &'a Contexts,
 }
 
 /// An operation that harms nothing the executor needs.
@@ -31,6 +33,7 @@ pub(crate) fn next_op(session: &Session<'_>, profile: &Profile, rng: &mut Rng) -
         mm: session.mm(),
         taboo: session.taboo(),
         profile,
+        contexts: session.contexts(),
     };
     for _ in 0..100 {
         let op = sight.propose(rng);
@@ -63,6 +66,8 @@ impl Sight<'_> {
             Kind::Join => self.join(rng),
             Kind::Personality => Op::new(CallName::ReadImpliesExec, &[rng.below(2)]),
             Kind::Prctl => self.prctl(rng),
+            Kind::Userfault => self.userfault(rng),
+            Kind::Name => self.name(rng),
         }
     }
 
@@ -181,7 +186,7 @@ impl Sight<'_> {
     }
 
     /// Mostly a VMA or part of one; sometimes any range.
-    fn mapped_range(&self, rng: &mut Rng) -> AddrRange {
+    pub(crate) fn mapped_range(&self, rng: &mut Rng) -> AddrRange {
         if rng.one_in(4) {
             return self.some_range(rng);
         }

@@ -269,12 +269,17 @@ fn simpler_ones(op: Op) -> Vec<Op> {
                 let common = [0, 1, 3].into_iter();
                 common.take_while(|prot| *prot != value).for_each(with);
             }
+            Arg::UserfaultMode | Arg::UserfaultFeatures => {
+                let bits = (0..64).map(|bit| 1 << bit);
+                bits.filter(|bit| value & bit != 0)
+                    .for_each(|bit| with(value & !bit));
+            }
             Arg::MapFlags | Arg::MremapFlags | Arg::LockAll => {
                 let bits = (4..64).map(|bit| 1 << bit);
                 bits.filter(|bit| value & bit != 0)
                     .for_each(|bit| with(value & !bit));
             }
-            Arg::Number => with(0),
+            Arg::Number | Arg::Name => with(0),
             Arg::File | Arg::Advice | Arg::Limit => {}
         }
     }

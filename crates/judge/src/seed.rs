@@ -75,6 +75,7 @@ impl Seed {
                 in_memory: true,
                 huge: false,
                 noexec: false,
+                refuses_sync: false,
                 max_held: u64::MAX,
             });
             vmas.push(SeedVma {

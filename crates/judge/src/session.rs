@@ -8,13 +8,15 @@ use vmaple_linux::procfs::process::Status;
 use vmaple_linux::procfs::smaps;
 
 use crate::apply::command;
-use crate::executor::Executor;
+use crate::executor::{Executor, SystemCall};
 use crate::finding::Finding;
 use crate::host::{Host, Unsuitable};
 use crate::model::{Answer, Model};
+use crate::names;
 use crate::op::{CallName, Op};
 use crate::script::Step;
 use crate::seed::Seed;
+use crate::userfault::Contexts;
 
 /// A process that makes calls, and the model that makes the same.
 #[derive(Debug)]
@@ -79,6 +81,10 @@ impl Session<'_> {
     #[must_use]
     pub fn taboo(&self) -> &[AddrRange] {
         &self.model.taboo
+    }
+
+    pub(crate) fn contexts(&self) -> &Contexts {
+        &self.model.contexts
     }
 
     /// The kernel's map before the last operation and after it.
@@ -195,13 +201,35 @@ impl Session<'_> {
                 0,
             ];
         }
-        let result = self.executor.call(command)?;
+        let result = match self.in_several_calls(op, command)? {
+            Some(result) => result,
+            None => self.executor.call(command)?,
+        };
         if op.call == CallName::Fork && result > 0 {
             self.maps = MapsFile::open(self.executor.pid())?;
         }
         // The executor only acknowledges these.
         let acknowledged = op.call == CallName::SetLimit || nothing_to_drop;
         Ok(if acknowledged { 0 } else { result })
+    }
+
+    /// An operation that takes the executor more than one call: what it reads has to be in its
+    /// memory first.
+    fn in_several_calls(&mut self, op: &Op, command: SystemCall) -> std::io::Result<Option<i64>> {
+        let [a, b, c, d, ..] = op.args;
+        let executor = &mut self.executor;
+        let result = match op.call {
+            CallName::UserfaultOpen => executor.open_userfault(a, b)?,
+            CallName::UserfaultClose => executor.close_userfault(a)?,
+            CallName::UserfaultRegister => executor.userfault_range(d, [a, b], Some(c))?,
+            CallName::UserfaultUnregister => executor.userfault_range(c, [a, b], None)?,
+            CallName::AnonName => match names::of_number(c) {
+                Some(name) => executor.call_with(&[name, &[0]].concat(), command)?,
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        Ok(Some(result))
     }
 
     /// Compares what maps does not show: flags by smaps, sizes by status; and has the model

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::files;
+use crate::names;
 use crate::op::{ANONYMOUS, Arg};
 
 /// Names of single bits.
@@ -41,6 +42,9 @@ const MAP: Names = &[
     (0x10_0000, "MAP_FIXED_NOREPLACE"),
     (0x400_0000, "MAP_UNINITIALIZED"),
 ];
+const HUGETLB: u64 = 0x4_0000;
+/// Where the logarithm of a size stands with MAP_HUGETLB.
+const HUGE_SIZES: u64 = 0x3f << 26;
 const MREMAP: Names = &[
     (1, "MREMAP_MAYMOVE"),
     (2, "MREMAP_FIXED"),
@@ -81,6 +85,19 @@ const LIMIT: Names = &[
     (9, "RLIMIT_AS"),
 ];
 
+const USERFAULT_MODE: Names = &[
+    (1, "UFFDIO_REGISTER_MODE_MISSING"),
+    (2, "UFFDIO_REGISTER_MODE_WP"),
+    (4, "UFFDIO_REGISTER_MODE_MINOR"),
+];
+const USERFAULT_FEATURES: Names = &[
+    (1 << 7, "UFFD_FEATURE_SIGBUS"),
+    (1 << 10, "UFFD_FEATURE_MINOR_SHMEM"),
+    (1 << 12, "UFFD_FEATURE_WP_HUGETLBFS_SHMEM"),
+    (1 << 13, "UFFD_FEATURE_WP_UNPOPULATED"),
+    (1 << 15, "UFFD_FEATURE_WP_ASYNC"),
+];
+
 /// An argument as it is written.
 pub(crate) struct Word(pub(crate) Arg, pub(crate) u64);
 
@@ -91,6 +108,8 @@ impl fmt::Display for Word {
             Arg::Prot => bits(f, PROT, value, "PROT_NONE"),
             Arg::MremapFlags => bits(f, MREMAP, value, "0"),
             Arg::LockAll => bits(f, LOCK_ALL, value, "0"),
+            Arg::UserfaultMode => bits(f, USERFAULT_MODE, value, "0"),
+            Arg::UserfaultFeatures => bits(f, USERFAULT_FEATURES, value, "0"),
             Arg::MapFlags => match named(MAP_TYPES, value & 15) {
                 Some(name) => {
                     f.write_str(name)?;
@@ -109,6 +128,13 @@ impl fmt::Display for Word {
                 let index = usize::try_from(value).unwrap_or(usize::MAX);
                 match files::NAMES.get(index) {
                     Some(name) => f.write_str(name),
+                    None => number(f, value),
+                }
+            }
+            Arg::Name => {
+                let index = usize::try_from(value).unwrap_or(usize::MAX);
+                match names::NAMES.get(index) {
+                    Some((name, _)) => f.write_str(name),
                     None => number(f, value),
                 }
             }
@@ -158,6 +184,24 @@ fn bits(f: &mut fmt::Formatter<'_>, names: Names, value: u64, none: &str) -> fmt
     Ok(())
 }
 
+/// What an argument is put together of: its bits, or what it is as a whole. Nothing for numbers,
+/// which there are too many of.
+pub(crate) fn parts(arg: Arg, value: u64) -> impl Iterator<Item = u64> {
+    let (whole, bits) = match arg {
+        Arg::MapFlags if value & HUGETLB != 0 => (Some(value & 15), value & !15 & !HUGE_SIZES),
+        Arg::MapFlags => (Some(value & 15), value & !15),
+        Arg::Prot | Arg::MremapFlags | Arg::LockAll | Arg::UserfaultMode => {
+            ((value == 0).then_some(0), value)
+        }
+        Arg::File | Arg::Advice | Arg::Limit => (Some(value), 0),
+        Arg::Addr | Arg::Len | Arg::Number | Arg::UserfaultFeatures | Arg::Name => (None, 0),
+    };
+    let bits = (0..64)
+        .map(|bit| 1 << bit)
+        .filter(move |bit| bits & bit != 0);
+    whole.into_iter().chain(bits)
+}
+
 /// The value of a written argument.
 pub(crate) fn parse(arg: Arg, text: &str) -> Result<u64, String> {
     let names = match arg {
@@ -167,7 +211,10 @@ pub(crate) fn parse(arg: Arg, text: &str) -> Result<u64, String> {
         Arg::LockAll => &[LOCK_ALL],
         Arg::Advice => &[ADVICE],
         Arg::Limit => &[LIMIT],
+        Arg::UserfaultMode => &[USERFAULT_MODE],
+        Arg::UserfaultFeatures => &[USERFAULT_FEATURES],
         Arg::File => return parse_file(text),
+        Arg::Name => return parse_name(text),
         Arg::Addr | Arg::Len | Arg::Number => &[],
     };
     let mut value = 0;
@@ -194,6 +241,13 @@ fn parse_file(text: &str) -> Result<u64, String> {
             let names = files::NAMES.join(", ");
             format!("no file {text:?}: there are anonymous, {names}")
         }),
+    }
+}
+
+fn parse_name(text: &str) -> Result<u64, String> {
+    match names::NAMES.iter().position(|(name, _)| *name == text) {
+        Some(index) => Ok(index as u64),
+        None => parse_number(text),
     }
 }
 

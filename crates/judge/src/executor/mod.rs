@@ -12,6 +12,7 @@
 )]
 
 mod elf;
+mod userfault;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,6 +28,7 @@ use nix::unistd::{Pid, pipe2};
 use vmaple::LayoutKind;
 
 pub(crate) use elf::{BUILD_ID, SCRATCH};
+pub(crate) use userfault::PLACES;
 
 /// Descriptors of the pipes in the executor.
 const COMMANDS: i32 = 90;
@@ -87,7 +89,6 @@ impl Executor {
         let (command_out, command_in) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let (result_out, result_in) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let notes = File::from(memfd_create(c"notes", MFdFlags::MFD_CLOEXEC)?);
-        notes.set_len(16)?;
         let mut moves = vec![
             (command_out.as_raw_fd(), COMMANDS),
             (result_in.as_raw_fd(), RESULTS),
@@ -162,14 +163,22 @@ impl Executor {
             None => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let numbers = [bytes.min(hard).to_ne_bytes(), hard.to_ne_bytes()].concat();
-        self.notes.write_all_at(&numbers, 0)?;
-        let read = [libc::SYS_pread64, i64::from(NOTES)].map(i64::cast_unsigned);
-        self.call([read[0], read[1], SCRATCH, 16, 0, 0, 0])?;
         let set = libc::SYS_prlimit64.cast_unsigned();
-        match self.call([set, 0, u64::from(which), SCRATCH, 0, 0, 0])? {
+        match self.call_with(&numbers, [set, 0, u64::from(which), SCRATCH, 0, 0, 0])? {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(-(errno as i32))),
         }
+    }
+
+    /// A call that reads `bytes`, at most a page, at the start of the scratch page.
+    ///
+    /// # Errors
+    /// The executor is dead.
+    pub(crate) fn call_with(&mut self, bytes: &[u8], call: SystemCall) -> io::Result<i64> {
+        self.notes.write_all_at(bytes, 0)?;
+        let read = [libc::SYS_pread64, i64::from(NOTES)].map(i64::cast_unsigned);
+        self.call([read[0], read[1], SCRATCH, bytes.len() as u64, 0, 0, 0])?;
+        self.call(call)
     }
 }
 

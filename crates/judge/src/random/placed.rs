@@ -19,13 +19,18 @@ pub(super) fn fixed(rng: &mut Rng) -> Op {
     let len = (1 + rng.below(6)) * PAGE;
     let prot = rng.of(&[0, 1, 3, 3, 3, 3, 3, 3, 5, 7, 2]);
     let fixed = rng.of(&[0x10, 0x10, 0x10, 0x10, 0x10_0000]);
-    let extra = match rng.below(24) {
+    let extra = match rng.below(28) {
         0 | 5 => 0x4000,
         1 => 0x2_0000,
         2 => 0x8000,
         3 => 0x2000,
         4 => 0x100,
         6 => 0x80_0000,
+        // SYNC, UNINITIALIZED, NONBLOCK, and what has no effect any more.
+        8 => 0x8_0000,
+        9 => 0x400_0000,
+        10 => 0x1_8000,
+        11 => rng.of(&[0x800, 0x1000]),
         7 if rng.one_in(4) => HUGETLB | rng.of(&SIZES) << 26,
         _ => 0,
     };

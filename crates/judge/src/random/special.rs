@@ -3,9 +3,11 @@
 use vmaple::VmFlags;
 
 use super::{PAGE, Sight, mmap};
+use crate::executor::PLACES;
 use crate::op::{CallName, Op};
 use crate::profile::Kind;
 use crate::rng::Rng;
+use crate::userfault::FEATURES;
 
 /// Where growing mappings live.
 const STACKS: u64 = 0x2000_0000_0000;
@@ -104,6 +106,39 @@ impl Sight<'_> {
         }
         let addr = if rng.one_in(4) { 0 } else { addr };
         Op::new(CallName::Shmat, &[addr, rng.of(&FLAGS)])
+    }
+
+    /// A userfaultfd, or a range for one.
+    pub(super) fn userfault(&self, rng: &mut Rng) -> Op {
+        let place = rng.below(PLACES);
+        let open = |rng: &mut Rng| {
+            let features = rng.of(&FEATURES);
+            Op::new(CallName::UserfaultOpen, &[place, features])
+        };
+        if self.contexts.at(place).is_none() {
+            return open(rng);
+        }
+        let range = self.mapped_range(rng);
+        // Now and then misaligned or empty.
+        let start = range.start + u64::from(rng.one_in(40));
+        let len = if rng.one_in(40) { 0 } else { range.len() };
+        match rng.below(48) {
+            0 => open(rng),
+            1 => Op::new(CallName::UserfaultClose, &[place]),
+            2..=14 => Op::new(CallName::UserfaultUnregister, &[start, len, place]),
+            _ => {
+                let mode = rng.of(&[1, 1, 1, 1, 2, 2, 2, 3, 4, 5, 6, 7, 0, 8]);
+                Op::new(CallName::UserfaultRegister, &[start, len, mode, place])
+            }
+        }
+    }
+
+    /// A name for part of what is mapped.
+    pub(super) fn name(&self, rng: &mut Rng) -> Op {
+        let range = self.mapped_range(rng);
+        let name = rng.of(&[0, 0, 1, 1, 1, 2, 2, 3, 4, 5]);
+        let start = range.start + u64::from(rng.one_in(40));
+        Op::new(CallName::AnonName, &[start, range.len(), name])
     }
 
     /// A bound, set to what it is or next to it: what `/proc` shows hangs on it.
