@@ -94,6 +94,9 @@ impl MappedFile for KnownFile {
     fn len_hint(&self) -> Option<u64> {
         (self.kind != FileKind::DevZero).then_some(self.len)
     }
+    fn is_on_mount(&self) -> bool {
+        self.facts.in_memory && !self.facts.name.starts_with("/memfd:")
+    }
     fn map_sync(&self) -> MapSync {
         if self.facts.refuses_sync {
             MapSync::Refused

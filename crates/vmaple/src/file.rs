@@ -195,6 +195,12 @@ pub trait MappedFile: fmt::Debug + Send + Sync {
         false
     }
 
+    /// For [`FileKind::SharedMemory`]: whether it is a file of a tmpfs that is mounted, and neither
+    /// a memfd nor shared anonymous memory. Such a mount has its own rule for huge pages.
+    fn is_on_mount(&self) -> bool {
+        false
+    }
+
     /// For [`FileKind::DevZero`] mapped shared: the shared-memory object made for this mapping.
     /// Without one the mapping gets a [`SharedZero`] with inode 0.
     fn shared_zero_object(&self) -> Option<FileRef> {

@@ -147,8 +147,9 @@ pub use mmap::{MmapArgs, MmapSource};
 pub use operations::VmaOperations;
 pub use proc_text::{
     MappingName, MapsEntry, MapsFormat, MapsPosition, MapsReader, MmSource, NoFigures, NumaFigures,
-    NumaMapsFormat, NumaProvider, PageFigures, PageProvider, ReadError, RollupError, SmapsFormat,
-    SmapsRules, TextBuffer, ThpEnabled, VmaFormat, VmaSource,
+    NumaMapsFormat, NumaProvider, PageFigures, PageProvider, ReadError, RollupError, ShmemEnabled,
+    ShmemHuge, ShmemSizeEnabled, SmapsFormat, SmapsRules, TextBuffer, ThpEnabled, VmaFormat,
+    VmaSource,
 };
 pub use query::{
     BadAddress, PROCMAP_QUERY_SIZE, Query, QueryAnswer, QueryFlags, UserMemory, answer_ioctl,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vmaple::{
     AddrRange, Backing, BrkArea, Device, FileAccess, FileId, FileKind, GateVma, MappedFile,
     MapsFormat, MapsPosition, MapsReader, Mm, MmConfig, MmapArgs, NoFigures, Query, ReadError,
-    SmapsFormat, SmapsRules, ThpEnabled, VmFlags, Vma, VmaSource,
+    ShmemHuge, SmapsFormat, SmapsRules, ThpEnabled, VmFlags, Vma, VmaSource,
 };
 
 /// A file with a name of this length and a newline in it.
@@ -134,7 +134,7 @@ fn any_offset_gives_that_part() {
 #[test]
 fn smaps_reads_piece_by_piece_too() {
     let mm = some_map();
-    let rules = SmapsRules::of(&mm, ThpEnabled::Always, ThpEnabled::Never);
+    let rules = SmapsRules::of(&mm, ThpEnabled::Always, ShmemHuge::default());
     let mut text = String::new();
     mm.write_smaps(rules, &mut NoFigures, &mut text).unwrap();
     let mut reader = MapsReader::with_format(SmapsFormat::new(rules, NoFigures));

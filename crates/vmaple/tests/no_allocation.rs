@@ -11,8 +11,8 @@ use std::sync::Arc;
 use vmaple::locks::{Cancel, Held};
 use vmaple::{
     BrkArea, Device, Errno, FileAccess, FileId, FileKind, GateVma, MappedFile, MapsReader, Mm,
-    MmConfig, MmapArgs, NoFigures, Query, QueryFlags, ReadError, SharedMm, SmapsFormat, SmapsRules,
-    ThpEnabled, VmaFormat,
+    MmConfig, MmapArgs, NoFigures, Query, QueryFlags, ReadError, SharedMm, ShmemHuge, SmapsFormat,
+    SmapsRules, ThpEnabled, VmaFormat,
 };
 
 const PAGE: u64 = 4096;
@@ -79,7 +79,7 @@ fn read<F: VmaFormat>(space: &SharedMm, format: F) -> String {
 #[test]
 fn texts_are_read_without_an_allocation() {
     let mm = some_map();
-    let rules = SmapsRules::of(&mm, ThpEnabled::Always, ThpEnabled::Never);
+    let rules = SmapsRules::of(&mm, ThpEnabled::Always, ShmemHuge::default());
     let (mut maps, mut smaps) = (String::new(), String::new());
     mm.write_maps(&mut maps).expect("a String takes all");
     mm.write_smaps(rules, &mut NoFigures, &mut smaps)

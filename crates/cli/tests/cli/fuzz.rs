@@ -44,7 +44,7 @@ fn a_run_of_all_profiles_is_equal_and_says_what_it_met() {
     assert!(result["operations"].as_u64().unwrap() >= 8000);
     assert_eq!(
         result["operations_by_profile"].as_object().unwrap().len(),
-        10
+        11
     );
     assert!(
         result["cases"]["mprotect cuts at its start"]

@@ -5,6 +5,7 @@
 //! longer sequences.
 
 mod query;
+mod settings;
 mod smaps;
 
 use std::fs;
@@ -224,6 +225,7 @@ fn queries() {
 #[test]
 fn smaps_texts() {
     let Some(host) = host() else { return };
+    let _steady = settings::steady();
     let profiles = ["merge", "placement", "limits", "system-v"];
     let mut nr_rollups = 0;
     for profile in profiles {
@@ -244,10 +246,55 @@ fn smaps_texts() {
 #[test]
 fn smaps_of_huge_pages() {
     if let Some(host) = host() {
+        let _steady = settings::steady();
         let mut session = Session::start(&host, LayoutKind::TopDown).unwrap();
         smaps::huge_pages(&mut session);
         smaps::compare(&session);
         let is_off = smaps::enabled("enabled") == vmaple::ThpEnabled::Never;
         assert_eq!(smaps::nr_eligible(&session) == 0, is_off);
     }
+}
+
+/// Which shared memory may have huge pages, by the words of `shmem_enabled`: for all sizes, for
+/// 2 MiB, for 64 KiB.
+#[test]
+fn smaps_of_shared_memory_under_each_setting() {
+    let Some(host) = host() else { return };
+    let _alone = settings::alone();
+    let mut session = Session::start(&host, LayoutKind::TopDown).unwrap();
+    smaps::huge_pages(&mut session);
+    let mut nr_eligible = Vec::new();
+    for all in ["never", "always", "within_size", "advise", "deny", "force"] {
+        for (whole, small) in [
+            ("inherit", "never"),
+            ("inherit", "inherit"),
+            ("never", "inherit"),
+            ("never", "always"),
+            ("never", "within_size"),
+            ("never", "advise"),
+            ("always", "never"),
+            ("within_size", "never"),
+            ("advise", "never"),
+        ] {
+            let mut changed = settings::Changed::none();
+            let sizes =
+                [(9, whole), (4, small)].map(|(order, word)| (settings::of_size(order), word));
+            let all_sizes = ("shmem_enabled".to_owned(), all);
+            for (setting, word) in sizes.into_iter().chain([all_sizes]) {
+                if let Err(error) = changed.set(&setting, word) {
+                    eprintln!("skipped: {setting} cannot be set to {word}: {error}");
+                    return;
+                }
+            }
+            let what = format!("smaps with {all}, 2 MiB {whole}, 64 KiB {small}");
+            smaps::compare_smaps(&session, &what);
+            nr_eligible.push(smaps::nr_eligible(&session));
+        }
+    }
+    nr_eligible.sort_unstable();
+    nr_eligible.dedup();
+    assert!(
+        nr_eligible.len() > 5,
+        "the settings differ: {nr_eligible:?}"
+    );
 }

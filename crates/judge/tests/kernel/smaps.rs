@@ -1,9 +1,11 @@
 //! The kernel's smaps, smaps_rollup and numa_maps beside the model's, which gets its page figures
 //! out of the kernel's text and everything else from itself.
 
+use crate::settings;
 use std::collections::HashMap;
 use vmaple::{
-    MapsEntry, NumaFigures, NumaProvider, PageFigures, PageProvider, SmapsRules, ThpEnabled,
+    MapsEntry, NumaFigures, NumaProvider, PageFigures, PageProvider, ShmemEnabled, ShmemHuge,
+    ShmemSizeEnabled, SmapsRules, ThpEnabled,
 };
 use vmaple_judge::{ANONYMOUS, CallName, Op, Session, Step, files};
 
@@ -22,14 +24,34 @@ fn text_of(session: &Session<'_>, what: &str) -> String {
 
 /// A setting of the running kernel.
 pub(crate) fn enabled(setting: &str) -> ThpEnabled {
-    let text = std::fs::read_to_string(format!("/sys/kernel/mm/transparent_hugepage/{setting}"));
-    let text = text.unwrap_or_default();
-    let chosen = text.split(['[', ']']).nth(1).unwrap_or("never");
-    match chosen {
-        "always" | "force" | "within_size" => ThpEnabled::Always,
-        "madvise" | "advise" => ThpEnabled::Madvise,
+    match settings::chosen(setting).as_str() {
+        "always" => ThpEnabled::Always,
+        "madvise" => ThpEnabled::Madvise,
         _ => ThpEnabled::Never,
     }
+}
+
+/// The settings for shared memory of the running kernel.
+fn shared_memory() -> ShmemHuge {
+    let enabled = match settings::chosen("shmem_enabled").as_str() {
+        "always" => ShmemEnabled::Always,
+        "within_size" => ShmemEnabled::WithinSize,
+        "advise" => ShmemEnabled::Advise,
+        "deny" => ShmemEnabled::Deny,
+        "force" => ShmemEnabled::Force,
+        _ => ShmemEnabled::Never,
+    };
+    let mut rules = ShmemHuge::of(enabled);
+    for (order, mode) in rules.by_order.iter_mut().enumerate() {
+        *mode = match settings::chosen(&settings::of_size(order)).as_str() {
+            "always" => ShmemSizeEnabled::Always,
+            "inherit" => ShmemSizeEnabled::Inherit,
+            "within_size" => ShmemSizeEnabled::WithinSize,
+            "advise" => ShmemSizeEnabled::Advise,
+            _ => ShmemSizeEnabled::Never,
+        };
+    }
+    rules
 }
 
 /// `Label: N kB` as bytes; None for another line.
@@ -65,13 +87,7 @@ fn parse(smaps: &str) -> Parsed {
 /// Compares all three texts. False where the rollup could not be compared: other processes map
 /// the same files all the time, which moves the shares between any two readings.
 pub(crate) fn compare(session: &Session<'_>) -> bool {
-    let kernel = text_of(session, "smaps");
-    let rules = SmapsRules::of(session.mm(), enabled("enabled"), enabled("shmem_enabled"));
-    let mut figures = parse(&kernel);
-    let mut ours = String::new();
-    let written = session.mm().write_smaps(rules, &mut figures, &mut ours);
-    assert!(written.is_ok());
-    same(&kernel, &ours, "smaps");
+    compare_smaps(session, "smaps");
     compare_numa(session);
     for _ in 0..50 {
         let before = text_of(session, "smaps");
@@ -82,6 +98,17 @@ pub(crate) fn compare(session: &Session<'_>) -> bool {
         }
     }
     false
+}
+
+/// Compares smaps under the settings of now.
+pub(crate) fn compare_smaps(session: &Session<'_>, what: &str) {
+    let kernel = text_of(session, "smaps");
+    let rules = SmapsRules::of(session.mm(), enabled("enabled"), shared_memory());
+    let mut figures = parse(&kernel);
+    let mut ours = String::new();
+    let written = session.mm().write_smaps(rules, &mut figures, &mut ours);
+    assert!(written.is_ok());
+    same(&kernel, &ours, what);
 }
 
 fn same(kernel: &str, ours: &str, what: &str) {
@@ -220,6 +247,12 @@ pub(crate) fn huge_pages(session: &mut Session<'_>) {
                     (4096, HUGE + 8192, 0),
                     (4096, 2 * HUGE, 4096),
                     (0, HUGE, 8192),
+                    (0, 2 * HUGE, 7 * HUGE),
+                    // Beyond the end of the file.
+                    (0, 2 * HUGE, 8 * HUGE),
+                    (0, 1 << 16, 0),
+                    (4096, 1 << 16, 0),
+                    (0, 1 << 16, 8 * HUGE),
                 ] {
                     let at = addr + shift;
                     addr += 4 * HUGE;
@@ -230,10 +263,10 @@ pub(crate) fn huge_pages(session: &mut Session<'_>) {
                         CallName::Mmap,
                         &[at, len, prot, flags, file, offset],
                     );
-                    let advice = if prot == 1 && len == HUGE {
-                        NOHUGEPAGE
-                    } else {
-                        HUGEPAGE
+                    let advice = match (prot, len) {
+                        (1, HUGE) => NOHUGEPAGE,
+                        (1 | 3, _) => HUGEPAGE,
+                        _ => continue,
                     };
                     make(session, CallName::Madvise, &[at, len, advice]);
                 }

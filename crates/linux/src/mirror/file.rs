@@ -216,6 +216,12 @@ impl MappedFile for MirroredFile {
         ALIGNING.contains(&self.facts.file.filesystem_magic)
     }
 
+    fn is_on_mount(&self) -> bool {
+        let name = self.facts.file.name.as_bytes();
+        let is_shared = self.facts.file.kind == files::FileKind::SharedMemory;
+        is_shared && !self.is_shared_anonymous() && !name.starts_with(b"/memfd:")
+    }
+
     fn map_sync(&self) -> MapSync {
         /// ext2 to ext4, xfs: the file systems that know of persistent memory. A file that is on
         /// it shows in nothing that is known here.

@@ -8,6 +8,7 @@
 //! | `source` | where VMAs come from: one at a time, by address |
 //! | `reader` | positions: reading a text piece by piece |
 //! | `figures` | what the embedder says of pages |
+//! | `shmem_huge` | which shared memory may have huge pages |
 //! | `smaps`, `numa` | the texts that have such figures in them |
 
 mod buffer;
@@ -16,6 +17,7 @@ mod figures;
 mod line;
 mod numa;
 mod reader;
+mod shmem_huge;
 mod smaps;
 mod source;
 
@@ -25,5 +27,6 @@ pub use entry::{MappingName, MapsEntry};
 pub use figures::{NoFigures, NumaFigures, NumaProvider, PageFigures, PageProvider};
 pub use numa::NumaMapsFormat;
 pub use reader::{MapsFormat, MapsPosition, MapsReader, ReadError, VmaFormat};
+pub use shmem_huge::{ShmemEnabled, ShmemHuge, ShmemSizeEnabled};
 pub use smaps::{RollupError, SmapsFormat, SmapsRules, ThpEnabled};
 pub use source::{MmSource, VmaSource};

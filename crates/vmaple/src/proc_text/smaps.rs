@@ -9,7 +9,9 @@ use super::entry::{MappingName, MapsEntry, write_bytes};
 use super::figures::{PageFigures, PageProvider};
 use super::line::{put_decimal, put_line};
 use super::reader::VmaFormat;
+use super::shmem_huge::ShmemHuge;
 use crate::addr::AddrRange;
+use crate::file::FileKind;
 use crate::flags::VmFlags;
 use crate::mm::Mm;
 use crate::vma::{Backing, Vma};
@@ -38,8 +40,8 @@ pub struct SmapsRules {
     pub huge_size: Option<u64>,
     /// For anonymous memory (`enabled`).
     pub anonymous: ThpEnabled,
-    /// For shared memory (`shmem_enabled`; `advise` is [`ThpEnabled::Madvise`]).
-    pub shared_memory: ThpEnabled,
+    /// For shared memory (`shmem_enabled`).
+    pub shared_memory: ShmemHuge,
     /// Whether the processor has protection keys: then each mapping shows its own.
     pub has_pkeys: bool,
 }
@@ -55,7 +57,7 @@ impl SmapsRules {
     pub fn of<E: Environment>(
         mm: &Mm<E>,
         anonymous: ThpEnabled,
-        shared_memory: ThpEnabled,
+        shared_memory: ShmemHuge,
     ) -> SmapsRules {
         let features = &mm.config.features;
         SmapsRules {
@@ -69,10 +71,9 @@ impl SmapsRules {
 
     /// Whether the kernel may put a huge page into the mapping.
     ///
-    /// Compared with Linux 6.18 for anonymous memory under each setting, and for files and shared
-    /// memory under [`ThpEnabled::Never`]. Under the others shared memory follows the documentation,
-    /// and one thing is known to differ: a file on a tmpfs that is mounted (`/dev/shm`) obeys the
-    /// mount's own option `huge=` in Linux, which nobody tells us; here it obeys `shared_memory`.
+    /// Compared with Linux 6.18 for anonymous memory and shared memory under each setting. A tmpfs
+    /// that is mounted (`/dev/shm`) has an option of its own, `huge=`; it is taken to be the
+    /// default, never ([`MappedFile::is_on_mount`](crate::MappedFile::is_on_mount)).
     #[must_use]
     #[doc(alias = "THPeligible")]
     pub fn is_thp_eligible(&self, vma: &Vma) -> bool {
@@ -81,17 +82,21 @@ impl SmapsRules {
             return false;
         };
         let never = VmFlags::SPECIAL | VmFlags::HUGETLB | VmFlags::NOHUGEPAGE;
-        if flags.intersects(never) || !fits_huge_page(vma, huge, self.page_size) {
+        if flags.intersects(never) {
             return false;
         }
-        let enabled = match &vma.backing {
-            _ if vma.is_anonymous() => self.anonymous,
-            Backing::File(file) if file.kind() == crate::FileKind::SharedMemory => {
-                self.shared_memory
-            }
-            Backing::File(_) | Backing::Anonymous | Backing::Special(_) => return false,
-        };
-        match enabled {
+        if !vma.is_anonymous() {
+            let Backing::File(file) = &vma.backing else {
+                return false;
+            };
+            let is_shared = matches!(file.kind(), FileKind::SharedMemory | FileKind::SystemV);
+            let rules = &self.shared_memory;
+            return is_shared && rules.permits(vma, &**file, huge, self.page_size);
+        }
+        if !fits_huge_page(vma, huge, self.page_size) {
+            return false;
+        }
+        match self.anonymous {
             ThpEnabled::Never => false,
             ThpEnabled::Madvise => flags.contains(VmFlags::HUGEPAGE),
             ThpEnabled::Always => true,
@@ -100,7 +105,7 @@ impl SmapsRules {
 }
 
 /// Whether a huge page, aligned in memory and in the file, lies wholly within the mapping.
-fn fits_huge_page(vma: &Vma, huge: u64, page_size: u64) -> bool {
+pub(super) fn fits_huge_page(vma: &Vma, huge: u64, page_size: u64) -> bool {
     let first = vma.start.checked_next_multiple_of(huge);
     let fits = first.is_some_and(|first| first < vma.end && vma.end - first >= huge);
     let shift = page_size.trailing_zeros();
@@ -230,10 +235,10 @@ impl<E: Environment> Mm<E> {
     /// Those of `out`.
     ///
     /// ```
-    /// use vmaple::{Mm, MmConfig, MmapArgs, NoFigures, SmapsRules, ThpEnabled};
+    /// use vmaple::{Mm, MmConfig, MmapArgs, NoFigures, ShmemHuge, SmapsRules, ThpEnabled};
     /// let mut mm = Mm::new(MmConfig::x86_64());
     /// mm.mmap(&MmapArgs::anonymous(0x10000, 0x3000, 3, 0x32)).unwrap();
-    /// let rules = SmapsRules::of(&mm, ThpEnabled::Madvise, ThpEnabled::Never);
+    /// let rules = SmapsRules::of(&mm, ThpEnabled::Madvise, ShmemHuge::default());
     /// let mut text = String::new();
     /// mm.write_smaps(rules, &mut NoFigures, &mut text).unwrap();
     /// assert!(text.contains("Size:                 12 kB\n"));
@@ -303,6 +308,7 @@ impl<E: Environment> Mm<E> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shmem_huge::ShmemEnabled;
     use super::*;
     use crate::file::SharedZero;
     use crate::{FileId, MmConfig};
@@ -311,7 +317,8 @@ mod tests {
     const HUGE: u64 = 2 << 20;
 
     fn rules(enabled: ThpEnabled) -> SmapsRules {
-        SmapsRules::of(&Mm::new(MmConfig::x86_64()), enabled, enabled)
+        let mm = Mm::new(MmConfig::x86_64());
+        SmapsRules::of(&mm, enabled, ShmemHuge::of(ShmemEnabled::Always))
     }
 
     fn anonymous(start: u64, len: u64, flags: VmFlags) -> Vma {
@@ -366,7 +373,7 @@ mod tests {
         config.features.pkeys = true;
         let vma = anonymous(HUGE, 4096, VmFlags::READ.with_pkey(5));
         let mm = Mm::seed(config, crate::BrkArea::default(), [vma], None).unwrap();
-        let rules = SmapsRules::of(&mm, ThpEnabled::Never, ThpEnabled::Never);
+        let rules = SmapsRules::of(&mm, ThpEnabled::Never, ShmemHuge::default());
         let mut text = alloc::string::String::new();
         mm.write_smaps(rules, &mut crate::NoFigures, &mut text)
             .unwrap();
