@@ -133,8 +133,8 @@ const FAILURES: &[(CallName, &[Errno])] = {
         (CallName::Shmdt, &[EINVAL]),
         (CallName::Store, &[EFAULT]),
         (CallName::Load, &[EFAULT]),
-        (CallName::UserfaultRegister, &[EPERM, ENOMEM, EBUSY, EINVAL]),
-        (CallName::UserfaultUnregister, &[ENOMEM, EINVAL]),
+        (CallName::UserfaultRegister, &[EPERM, EBUSY, EINVAL]),
+        (CallName::UserfaultUnregister, &[EINVAL]),
         (CallName::AnonName, &[EBADF, ENOMEM, EINVAL]),
     ]
 };
