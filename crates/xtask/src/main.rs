@@ -27,18 +27,35 @@ and exits with status 1 if there is any. A warning is printed, but fails nothing
 ";
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(help) = help(&args) {
+        print!("{help}");
+        return ExitCode::SUCCESS;
+    }
+    let mut args = args.into_iter();
     match args.next().as_deref() {
         Some("check") => check(&args.collect::<Vec<_>>()),
         Some("races") => races::run(args),
-        Some("help" | "--help" | "-h") => {
-            print!("{USAGE}\n{}\nRules:\n", races::USAGE);
-            for rule in rules::ALL {
-                println!("    {:<12} {}", rule.name, rule.gist);
-            }
-            ExitCode::SUCCESS
-        }
         _ => usage_error("what to do is missing"),
+    }
+}
+
+/// The text for those who ask for it, of one command or of all.
+fn help(args: &[String]) -> Option<String> {
+    let asks = |arg: &String| matches!(arg.as_str(), "--help" | "-h");
+    let rules = rules::ALL
+        .iter()
+        .map(|rule| format!("    {:<12} {}\n", rule.name, rule.gist));
+    let of_check = || format!("{USAGE}\nRules:\n{}", rules.collect::<String>());
+    match args {
+        [command, rest @ ..] if command == "races" => {
+            rest.iter().any(asks).then(|| races::USAGE.to_owned())
+        }
+        [command, rest @ ..] if command == "check" => rest.iter().any(asks).then(of_check),
+        [first, ..] if first == "help" || asks(first) => {
+            Some(format!("{}\n{}", of_check(), races::USAGE))
+        }
+        _ => None,
     }
 }
 
@@ -84,5 +101,33 @@ fn check(names: &[String]) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help_of(line: &str) -> Option<String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        help(&args)
+    }
+
+    #[test]
+    fn each_command_tells_what_it_takes_when_asked() {
+        for line in ["races --help", "races -h", "races --list --help"] {
+            assert_eq!(help_of(line).as_deref(), Some(races::USAGE), "{line}");
+        }
+        for line in ["check --help", "check arrows -h"] {
+            let text = help_of(line).expect(line);
+            assert!(text.contains("usage: cargo xtask check") && text.contains("  arrows"));
+        }
+        for line in ["help", "--help", "-h"] {
+            let text = help_of(line).expect(line);
+            assert!(text.contains("  arrows") && text.contains(races::USAGE));
+        }
+        for line in ["", "check arrows", "races --list", "nothing --help"] {
+            assert_eq!(help_of(line), None, "{line}");
+        }
     }
 }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_of_damage_is_named() {
+    fn each_kind_of_damage_to_vmas_is_named() {
         let mut tree = tree();
         assert_eq!(tree.validate(), Ok(()));
         let at = 0x1000..0x2000;
@@ -133,7 +133,21 @@ mod tests {
         let section = tree.shared.seq.begin();
         tree.write_lock(0x1000).expect("mapped");
         slot.lock.detach::<DefaultWait>(section);
-        assert_eq!(tree.validate(), Err(Broken::Detached(at)));
+        assert_eq!(tree.validate(), Err(Broken::Detached(at.clone())));
+        let other = self::tree();
+        // SAFETY: The slot is detached, this thread's alone, and has a value.
+        let (span, value) = unsafe { slot.take() };
+        // SAFETY: The same, and its value was taken.
+        unsafe { slot.fill(other.shared.id(), span, value) };
+        slot.lock.attach(section);
+        assert_eq!(tree.validate(), Err(Broken::Foreign(at)));
+        assert_eq!(other.validate(), Ok(()));
+
+        slot.lock.detach::<DefaultWait>(section);
+        // SAFETY: As above.
+        let (span, value) = unsafe { slot.take() };
+        // SAFETY: As above.
+        unsafe { slot.fill(tree.shared.id(), span, value) };
         slot.lock.attach(section);
         assert_eq!(tree.validate(), Ok(()));
         tree.end_write();
