@@ -1,13 +1,45 @@
-//! The maple tree itself, in both forms.
+//! The maple tree itself: with one owner and shared, each as it comes and without gap tracking.
+//!
+//! All sides of a row hold the same: per range the two ends and a word, 24 bytes of content, of
+//! which a map without ranges makes a key and a value. Ours knows the empty ranges too, and by
+//! default the longest one below every branch; no other crate keeps that up to date, so the forms
+//! without it do as much as those do.
 
 use super::Peer;
 use super::pair::{Pair, Reader};
 use crate::subject::{Entry, GapSubject, Subject};
 use crate::workload::word;
-use maple_tree::{Gaps, MapleTree, SharedMapleTree, Span};
+use maple_tree::{Gaps, MapleTree, NoGaps, SharedMapleTree, Span};
 
 pub(super) type Owned = MapleTree<Entry, Gaps>;
 pub(super) type Shared = SharedMapleTree<Entry, Gaps>;
+pub(super) type OwnedPlain = Plain<MapleTree<Entry, NoGaps>>;
+pub(super) type SharedPlain = Plain<SharedMapleTree<Entry, NoGaps>>;
+
+/// A form without gap tracking.
+pub(super) struct Plain<T>(T);
+
+impl<T: Subject> Peer for Plain<T> {
+    fn new() -> Self {
+        Self(Subject::new())
+    }
+
+    fn insert(&mut self, span: Span) {
+        self.0.store(span, word(span.first));
+    }
+
+    fn remove(&mut self, span: Span) {
+        self.0.clear(span);
+    }
+
+    fn lookup(&self, at: u64) -> Option<u64> {
+        Some(self.0.load(at) >> 1).filter(|first| *first != 0)
+    }
+
+    fn sum(&self) -> u64 {
+        self.0.sum_values(Span::ALL)
+    }
+}
 
 impl<T: GapSubject> Peer for T {
     fn new() -> Self {

@@ -50,6 +50,8 @@ fn core_of(slot: u64, offset: u64) -> u64 {
 const SINGLE: &[&str] = &[
     "maple owned",
     "maple shared",
+    "maple owned, no gaps",
+    "maple shared, no gaps",
     "BTreeMap",
     "rangemap",
     "nodit",
@@ -114,6 +116,8 @@ pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
     match side {
         "maple owned" => single::run::<maple::Owned>(row, is_short),
         "maple shared" => single::run::<maple::Shared>(row, is_short),
+        "maple owned, no gaps" => single::run::<maple::OwnedPlain>(row, is_short),
+        "maple shared, no gaps" => single::run::<maple::SharedPlain>(row, is_short),
         "BTreeMap" => single::run::<btree::Map>(row, is_short),
         "rangemap" => single::run::<rangemap::Map>(row, is_short),
         "nodit" => single::run::<nodit::Map>(row, is_short),

@@ -71,6 +71,17 @@ pub(super) struct Cut {
 }
 
 impl Cut {
+    /// One slot and all of it.
+    fn slot(slot: usize, span: Span) -> Self {
+        Self {
+            from: slot,
+            to: slot,
+            span,
+            first: span.first,
+            last: span.last,
+        }
+    }
+
     /// Whether something of slot `from` remains.
     #[inline]
     pub(super) fn keeps_before(&self) -> bool {
@@ -186,6 +197,19 @@ impl<C: Config> LeafAt<'_, C> {
             first: held.first,
             last,
         }
+    }
+
+    /// All of the first slot, as what a write replaces.
+    pub(super) fn first_slot(&self) -> Cut {
+        let span = Span::new(self.bounds.first, self.leaf.pivots()[0]);
+        Cut::slot(0, span)
+    }
+
+    /// The same of the last one, of those that are used.
+    pub(super) fn last_slot(&self, nr_used: usize) -> Cut {
+        let slot = nr_used - 1;
+        let first = first_of(self.leaf.pivots(), slot, self.bounds.first);
+        Cut::slot(slot, Span::new(first, self.bounds.last))
     }
 
     /// The longest empty slot among `from..to`, of those that are used, or the first that is not
