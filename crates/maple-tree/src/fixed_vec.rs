@@ -6,7 +6,7 @@
 #![expect(unsafe_code, reason = "keeps unused elements uninitialized")]
 
 use core::mem::MaybeUninit;
-use core::ops::{Deref, DerefMut};
+use core::ops::{Deref, DerefMut, Range};
 
 /// Up to `N` elements that need no drop.
 #[derive(Clone, Copy)]
@@ -41,6 +41,29 @@ impl<T: Copy, const N: usize> FixedVec<T, N> {
     pub(crate) fn push(&mut self, element: T) {
         self.elements[self.len].write(element);
         self.len += 1;
+    }
+
+    /// Appends what `make` makes of each of `from`; panics if there is not the room.
+    #[inline]
+    pub(crate) fn append<U>(&mut self, from: &[U], make: impl Fn(&U) -> T) {
+        let end = self.len + from.len();
+        for (element, from) in self.elements[self.len..end].iter_mut().zip(from) {
+            element.write(make(from));
+        }
+        self.len = end;
+    }
+
+    /// Puts what `make` makes of each of `from` in the place of the elements in `old`; panics if
+    /// they are not there, or if there is not the room.
+    #[inline]
+    pub(crate) fn splice<U>(&mut self, old: Range<usize>, from: &[U], make: impl Fn(&U) -> T) {
+        assert!(old.start <= old.end, "a range that is not inverted");
+        let tail = old.start + from.len();
+        self.elements.copy_within(old.end..self.len, tail);
+        for (element, from) in self.elements[old.start..tail].iter_mut().zip(from) {
+            element.write(make(from));
+        }
+        self.len = tail + self.len - old.end;
     }
 
     #[inline]

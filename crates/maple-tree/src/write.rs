@@ -38,6 +38,7 @@ mod finger;
 mod pair;
 mod plan;
 mod publish;
+mod row;
 mod swap;
 mod way;
 

@@ -10,6 +10,7 @@
 
 use crate::atomic::AtomicPtr;
 use crate::names::{Name, named};
+use core::hint;
 use core::ops::Range;
 
 static SLOT: Name = Name::new("slot");
@@ -38,6 +39,100 @@ pub fn copy_within<T>(slots: &mut [AtomicPtr<T>], from: Range<usize>, to: usize)
     plain(slots).copy_within(from, to);
     #[cfg(any(loom, shuttle))]
     one_by_one(slots, from, to);
+}
+
+/// Moves the pointers from slot `from` on up by `BY` slots: the last `BY` drop out, and `from` and
+/// what follows keeps what was there. As [`move_up`] does it, without a guess.
+///
+/// # Examples
+///
+/// ```
+/// use std::ptr::without_provenance_mut;
+/// use vmaple_sync::atomic::AtomicPtr;
+/// use vmaple_sync::slots;
+///
+/// let mut row = [1, 2, 3, 4, 5].map(|word| AtomicPtr::<()>::new(without_provenance_mut(word)));
+/// slots::move_slots_up::<2, ()>(&mut row, 1);
+/// assert_eq!(row.map(|slot| slot.into_inner().addr()), [1, 2, 3, 2, 3]);
+/// ```
+#[inline(always)]
+pub fn move_slots_up<const BY: usize, T>(slots: &mut [AtomicPtr<T>], from: usize) {
+    #[cfg(not(any(loom, shuttle)))]
+    move_up::<BY, _>(plain(slots), from);
+    #[cfg(any(loom, shuttle))]
+    {
+        let end = slots.len() - BY;
+        one_by_one(slots, from..end.max(from), from + BY);
+    }
+}
+
+/// Moves the pointers from slot `to + BY` on down by `BY` slots, and empties the last `BY`. As
+/// [`move_down`] does it.
+///
+/// # Examples
+///
+/// ```
+/// use std::ptr::without_provenance_mut;
+/// use vmaple_sync::atomic::AtomicPtr;
+/// use vmaple_sync::slots;
+///
+/// let mut row = [1, 2, 3, 4, 5].map(|word| AtomicPtr::<()>::new(without_provenance_mut(word)));
+/// slots::move_slots_down::<2, ()>(&mut row, 1);
+/// assert_eq!(row.map(|slot| slot.into_inner().addr()), [1, 4, 5, 0, 0]);
+/// ```
+#[inline(always)]
+pub fn move_slots_down<const BY: usize, T>(slots: &mut [AtomicPtr<T>], to: usize) {
+    #[cfg(not(any(loom, shuttle)))]
+    move_down::<BY, _>(plain(slots), to, core::ptr::null_mut());
+    #[cfg(any(loom, shuttle))]
+    {
+        let len = slots.len();
+        one_by_one(slots, to + BY..len, to);
+        clear(slots, len - BY..len);
+    }
+}
+
+/// Moves what is in a short row from `from` on up by `BY`; the last `BY` drop out, and `from` and
+/// what follows keeps what was there.
+///
+/// All of the row is written, each place with what it had or with what moves there. So how much
+/// moves, which cannot be predicted, decides no branch.
+///
+/// # Examples
+///
+/// ```
+/// let mut row = [1, 2, 3, 4, 5];
+/// vmaple_sync::slots::move_up::<1, _>(&mut row, 2);
+/// assert_eq!(row, [1, 2, 3, 3, 4]);
+/// ```
+#[inline(always)]
+pub fn move_up<const BY: usize, T: Copy>(row: &mut [T], from: usize) {
+    for at in (BY..row.len()).rev() {
+        row[at] = hint::select_unpredictable(at >= from + BY, row[at - BY], row[at]);
+    }
+}
+
+/// Moves what is in a short row from `to + BY` on down by `BY`, and puts `filler` into the last
+/// `BY`; without a guess, as [`move_up`].
+///
+/// # Panics
+///
+/// When the row is shorter than `BY`.
+///
+/// # Examples
+///
+/// ```
+/// let mut row = [1, 2, 3, 4, 5];
+/// vmaple_sync::slots::move_down::<1, _>(&mut row, 2, 9);
+/// assert_eq!(row, [1, 2, 4, 5, 9]);
+/// ```
+#[inline(always)]
+pub fn move_down<const BY: usize, T: Copy>(row: &mut [T], to: usize, filler: T) {
+    let end = row.len() - BY;
+    for at in 0..end {
+        row[at] = hint::select_unpredictable(at >= to, row[at + BY], row[at]);
+    }
+    row[end..].fill(filler);
 }
 
 /// A copy of slots that nobody else writes meanwhile.
@@ -117,6 +212,27 @@ mod tests {
         let mut down = row([1, 2, 3, 4, 5]);
         copy_within(&mut down, 2..5, 1);
         assert_eq!(words(down), [1, 3, 4, 5, 5]);
+    }
+
+    #[test]
+    fn moves_of_all_lengths_are_those_of_copies() {
+        for from in 0..=5 {
+            let mut moved = row([1, 2, 3, 4, 5]);
+            let mut copied = row([1, 2, 3, 4, 5]);
+            move_slots_up::<2, ()>(&mut moved, from);
+            if from < 3 {
+                copy_within(&mut copied, from..3, from + 2);
+            }
+            assert_eq!(words(moved), words(copied), "up from {from}");
+        }
+        for to in 0..=3 {
+            let mut moved = row([1, 2, 3, 4, 5]);
+            let mut copied = row([1, 2, 3, 4, 5]);
+            move_slots_down::<2, ()>(&mut moved, to);
+            copy_within(&mut copied, to + 2..5, to);
+            clear(&mut copied, 3..5);
+            assert_eq!(words(moved), words(copied), "down to {to}");
+        }
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             parent.slot.checked_sub(1)?
         };
         let beside = leaf_at(above, &parent, if is_after { slot + 1 } else { slot })?;
-        let (left, right) = if is_after { (*at, beside) } else { (beside, *at) };
+        let (left, right) = if is_after {
+            (*at, beside)
+        } else {
+            (beside, *at)
+        };
         let (left_used, right_used) = (left.nr_used(), right.nr_used());
         // What each has but for the gap, which the other one's outermost slot is part of.
         let (nr_left, nr_right, gap) = if is_after {
@@ -101,8 +105,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         } else {
             C::Leaf::MIN
         };
-        let can_go_left =
-            nr_left < left_used && nr_left + 1 >= C::Leaf::MIN && nr_right >= fewest;
+        let can_go_left = nr_left < left_used && nr_left + 1 >= C::Leaf::MIN && nr_right >= fewest;
         let can_go_right =
             nr_right < right_used && nr_left >= C::Leaf::MIN && nr_right + 1 >= fewest;
         let goes_left = can_go_left && (!can_go_right || nr_left <= nr_right);

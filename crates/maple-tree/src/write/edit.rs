@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
 use crate::link::{Kind, NodeRef};
-use crate::node::{Node, first_of, len, search};
+use crate::node::{Node, Slot, first_of, len, search};
 use crate::span::Span;
 use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
@@ -255,6 +255,11 @@ impl<C: Config> LeafAt<'_, C> {
         if added >= old || cfg!(planted = "edit_gap") {
             return old.max(added);
         }
+        // Mostly at the ends of the tree: what is beside has not the room for a longer one.
+        let beside = (cut.first - self.bounds.first).max(self.bounds.last - cut.last);
+        if added >= beside {
+            return added;
+        }
         let is_full = cut.from == cut.to && !self.raw(cut.from).is_null();
         if is_full || self.widest_empty((cut.from, cut.to + 1), cut.first, old) < old {
             return old;
@@ -451,40 +456,44 @@ pub(super) fn longest_after<C: Config>(
     Some((old, at.gap_after(cut, at.added_gap(cut, new), old)))
 }
 
-/// The longest empty item; the first begins at `first`.
-#[inline]
-pub(super) fn widest_empty_item(items: &[Item], mut first: u64) -> u64 {
-    let mut widest = 0;
-    for item in items.iter() {
-        if item.raw.is_null() {
-            widest = widest.max(item.last - first + 1);
-        }
-        first = item.last.wrapping_add(1);
-    }
-    widest
-}
-
 /// Puts `items` in place of the slots of `cut`, in a leaf that has the room.
 #[inline(always)]
 pub(super) fn splice<N: Node>(leaf: &mut N, cut: &Cut, items: &Items) {
     let (pivots, words) = leaf.parts_mut();
     let tail = cut.to + 1;
     let new_tail = cut.from + items.len();
-    // Unused slots move with the tail.
-    if new_tail > tail {
-        let end = N::SLOTS - (new_tail - tail);
-        pivots.copy_within(tail..end, new_tail);
-        slots::copy_within(words, tail..end, new_tail);
-    } else if new_tail < tail {
-        pivots.copy_within(tail..N::SLOTS, new_tail);
-        slots::copy_within(words, tail..N::SLOTS, new_tail);
-        let end = N::SLOTS - (tail - new_tail);
-        pivots[end..N::SLOTS].fill(u64::MAX);
-        slots::clear(words, end..N::SLOTS);
+    // Unused slots move with the tail. One item more or less, or two, is what most writes make.
+    match new_tail.wrapping_sub(tail).cast_signed() {
+        0 => {}
+        1 => open::<1>(pivots, words, tail),
+        2 => open::<2>(pivots, words, tail),
+        -1 => close::<1>(pivots, words, new_tail),
+        -2 => close::<2>(pivots, words, new_tail),
+        _ => {
+            pivots.copy_within(tail..N::SLOTS, new_tail);
+            slots::copy_within(words, tail..N::SLOTS, new_tail);
+            let end = N::SLOTS - (tail - new_tail);
+            pivots[end..N::SLOTS].fill(u64::MAX);
+            slots::clear(words, end..N::SLOTS);
+        }
     }
     for (slot, item) in (cut.from..).zip(items.iter()) {
         pivots[slot] = item.last;
         // Relaxed: nobody else looks.
         words[slot].store(item.raw, Ordering::Relaxed);
     }
+}
+
+/// Makes room for `BY` slots before slot `tail`.
+#[inline(always)]
+fn open<const BY: usize>(pivots: &mut [u64], words: &mut [Slot], tail: usize) {
+    slots::move_up::<BY, _>(pivots, tail);
+    slots::move_slots_up::<BY, _>(words, tail);
+}
+
+/// Takes `BY` slots out, from slot `at` on.
+#[inline(always)]
+fn close<const BY: usize>(pivots: &mut [u64], words: &mut [Slot], at: usize) {
+    slots::move_down::<BY, _>(pivots, at, u64::MAX);
+    slots::move_slots_down::<BY, _>(words, at);
 }

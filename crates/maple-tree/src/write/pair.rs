@@ -23,15 +23,15 @@
 //! use of those, one per node, to nodes that nobody else can see.
 #![expect(unsafe_code, reason = "writes to nodes in place")]
 
-use super::build::{Item, Items, sizes};
-use super::edit::{Cut, LeafAt, widest_empty_item};
+use super::build::{Items, sizes};
+use super::edit::{Cut, LeafAt};
 use super::publish::settle_gaps;
+use super::row::{Part, Row};
 use super::way::{Stretch, Turn};
 use super::{Fill, Way, Writer};
 use crate::config::Config;
 use crate::entry::Entry;
 use crate::error::AllocError;
-use crate::fixed_vec::FixedVec;
 use crate::link::{Kind, NodeRef};
 use crate::node::{Node, first_of, len, longest_gap};
 use crate::span::Span;
@@ -39,9 +39,6 @@ use core::ptr::NonNull;
 use vmaple_sync::atomic::Ordering;
 use vmaple_sync::planted;
 use vmaple_sync::slots;
-
-/// The slots of two leaves and what a write adds.
-type Row = FixedVec<Item, { 2 * 64 + 2 }>;
 
 /// Which leaf takes part beside the one at the write's first index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,14 +77,6 @@ impl<'w, C: Config> Window<'w, C> {
     }
 }
 
-fn gather<C: Config>(row: &mut Row, at: &LeafAt<'_, C>) {
-    let pivots = &at.leaf.pivots()[..at.nr_used()];
-    for (last, word) in pivots.iter().zip(at.leaf.slots()) {
-        // Relaxed: read by the writer, who wrote it.
-        row.push(Item::slot(word.load(Ordering::Relaxed), *last));
-    }
-}
-
 /// The first index of the node to which `way` leads.
 fn first_below<C: Config>(way: Stretch<'_, '_, C>) -> u64 {
     let turn = way.up().find(|turn| turn.slot > 0);
@@ -113,19 +102,6 @@ pub(super) fn leaf_at<'w, C: Config>(
     let first = first_of(pivots, slot, first_below(above));
     let bounds = Span::new(first, pivots[slot]);
     Some(LeafAt { node, leaf, bounds })
-}
-
-/// Where `span` begins and ends in the row, whose first slot begins at `first`.
-fn cut(row: &Row, first: u64, span: Span) -> Cut {
-    let below = |index: u64| row.iter().take_while(|item| item.last < index).count();
-    let (from, to) = (below(span.first), below(span.last));
-    Cut {
-        from,
-        to,
-        span,
-        first: from.checked_sub(1).map_or(first, |at| row[at].last + 1),
-        last: row[to].last,
-    }
 }
 
 impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
@@ -181,14 +157,14 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         let (parent, above) = way.whole().split_last()?;
         let window = self.window(above, &parent, at, mates)?;
         let mut row = Row::new();
-        gather(&mut row, &window.left);
+        row.gather(&window.left, window.nr_left);
         if let Some(right) = &window.right {
-            gather(&mut row, right);
+            row.gather(right, right.nr_used());
         }
         if span.last > window.bounds().last {
             return None;
         }
-        let mut cut = cut(&row, window.bounds().first, span);
+        let mut cut = row.cut(window.bounds().first, span);
         if new.is_erasure() {
             self.widen_row(&row, window.bounds(), &mut cut)?;
         }
@@ -197,7 +173,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return None;
         }
         let nr_leaves = Self::nr_leaves(&parent, above.is_empty(), &window, nr_after)?;
-        Some(self.rewrite(way, &window, nr_leaves, &row, &cut, new))
+        Some(self.rewrite(way, &window, nr_leaves, &mut row, &cut, new))
     }
 
     fn window(
@@ -233,14 +209,14 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
     /// Widens an erasure over the empty slots at and beside its ends. `None` if there is one outside
     /// the row.
     fn widen_row(&self, row: &Row, bounds: Span, cut: &mut Cut) -> Option<()> {
-        if row[cut.from].raw.is_null() {
+        if row.word(cut.from).is_null() {
             cut.span.first = cut.first;
         } else if !cut.keeps_before() {
             if cut.from > 0 {
-                if row[cut.from - 1].raw.is_null() {
+                if row.word(cut.from - 1).is_null() {
                     cut.from -= 1;
                     cut.first = match cut.from.checked_sub(1) {
-                        Some(before) => row[before].last + 1,
+                        Some(before) => row.last(before) + 1,
                         None => bounds.first,
                     };
                     cut.span.first = cut.first;
@@ -249,13 +225,13 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
                 return None;
             }
         }
-        if row[cut.to].raw.is_null() {
+        if row.word(cut.to).is_null() {
             cut.span.last = cut.last;
         } else if !cut.keeps_after() {
             if cut.last < bounds.last {
-                if row[cut.to + 1].raw.is_null() {
+                if row.word(cut.to + 1).is_null() {
                     cut.to += 1;
-                    cut.last = row[cut.to].last;
+                    cut.last = row.last(cut.to);
                     cut.span.last = cut.last;
                 }
             } else if cut.last < u64::MAX && self.is_empty_at(cut.last + 1) {
@@ -298,7 +274,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         way: &Way<'w, C>,
         window: &Window<'w, C>,
         nr_leaves: usize,
-        row: &Row,
+        row: &mut Row,
         cut: &Cut,
         new: Fill,
     ) -> Result<(), AllocError> {
@@ -307,7 +283,7 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             .outcome(&parent, window, nr_leaves, cut)
             .and_then(|to| {
                 let mut items = Items::new();
-                let words = (row[cut.from].raw, row[cut.to].raw);
+                let words = (row.word(cut.from), row.word(cut.to));
                 self.put_items(&mut items, cut, words, new)?;
                 Ok((to, items))
             });
@@ -321,20 +297,17 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
         };
         self.nodes.keep_fresh();
         self.retire_window(&parent, window, nr_leaves, row, cut);
-        let mut after = Row::new();
-        let kept = (&row[..cut.from], &row[cut.to + 1..]);
-        for item in kept.0.iter().chain(items.iter()).chain(kept.1) {
-            after.push(*item);
-        }
+        let nr_kept = (cut.from, row.len() - 1 - cut.to);
+        row.replace(cut, &items);
         let nr_low = match (nr_leaves, &window.right) {
-            (1, _) => after.len(),
-            (_, Some(_)) => after.len() / 2,
+            (1, _) => row.len(),
+            (_, Some(_)) => row.len() / 2,
             (_, None) => {
                 let is_last = window.bounds().last == u64::MAX;
-                sizes::<C::Leaf>(after.len(), kept.0.len(), kept.1.len(), is_last)[0]
+                sizes::<C::Leaf>(row.len(), nr_kept.0, nr_kept.1, is_last)[0]
             }
         };
-        let gap = deal(&to, window, after.split_at(nr_low));
+        let gap = deal(&to, window, row.split_at(nr_low));
         if self.is_alone {
             if C::TRACKS_GAPS {
                 settle_gaps(above.up(), gap);
@@ -410,7 +383,11 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
             return;
         }
         if core::mem::needs_drop::<E>() && from < to && !cfg!(planted = "edit_leak") {
-            for entry in row[from..to].iter().filter_map(|at| NonNull::new(at.raw)) {
+            for entry in row
+                .words(from, to)
+                .iter()
+                .filter_map(|word| NonNull::new(*word))
+            {
                 self.nodes.retire_entry(entry);
             }
         }
@@ -426,9 +403,9 @@ impl<'w, E: Entry, C: Config> Writer<'w, E, C> {
 fn deal<C: Config>(
     to: &Outcome<'_, C>,
     window: &Window<'_, C>,
-    (low, high): (&[Item], &[Item]),
+    (low, high): (Part<'_>, Part<'_>),
 ) -> u64 {
-    let boundary = low[low.len() - 1].last;
+    let boundary = low.lasts[low.lasts.len() - 1];
     let slot = window.slot;
     // SAFETY: The writer is alone with these nodes; no other reference to this leaf is used any
     // more.
@@ -469,18 +446,20 @@ fn deal<C: Config>(
     longest_gap(gaps, gaps.len())
 }
 
-/// Makes `leaf` hold `items` and nothing else; returns its longest gap.
-fn fill<N: Node>(leaf: &mut N, items: &[Item], first: u64) -> u64 {
+/// Makes `leaf` hold `part` and nothing else; returns its longest gap.
+#[inline]
+fn fill<N: Node>(leaf: &mut N, part: Part<'_>, first: u64) -> u64 {
     let (pivots, words) = leaf.parts_mut();
-    for ((pivot, word), item) in pivots.iter_mut().zip(&*words).zip(items) {
-        *pivot = item.last;
+    let nr = part.lasts.len();
+    pivots[..nr].copy_from_slice(part.lasts);
+    pivots[nr..].fill(u64::MAX);
+    for (word, raw) in words.iter().zip(part.words) {
         // Relaxed: nobody else looks.
-        word.store(item.raw, Ordering::Relaxed);
+        word.store(*raw, Ordering::Relaxed);
     }
-    pivots[items.len()..].fill(u64::MAX);
     let end = words.len();
-    slots::clear(words, items.len()..end);
-    widest_empty_item(items, first)
+    slots::clear(words, nr..end);
+    part.widest_empty(first)
 }
 
 /// Makes room for a child behind slot `slot`, with the pivot that slot had.
