@@ -1,9 +1,14 @@
 //! The maple tree itself: with one owner and shared, each as it comes and without gap tracking.
 //!
-//! All sides of a row hold the same: per range the two ends and a word, 24 bytes of content, of
-//! which a map without ranges makes a key and a value. Ours knows the empty ranges too, and by
-//! default the longest one below every branch; no other crate keeps that up to date, so the forms
-//! without it do as much as those do.
+//! Entries are integers, which the tree keeps in its slots as the other crates keep theirs: nobody
+//! allocates for one. Per range a map without ranges holds two words, the ends; ours, rangemap and
+//! nodit hold the ends and a value. Ours knows the empty ranges, too, and by default the longest
+//! one below every branch. No other crate keeps that up to date, so the forms without gaps do as
+//! much as those do; with gaps a removal or an insertion has more to write.
+//!
+//! There is a gap before each range here, so a range takes two of our slots, 52 bytes in all. What
+//! is measured includes, beside readers, up to two batches of 128 displaced nodes that wait for a
+//! grace period: some 100 bytes per range at 1,000, nothing to speak of at 65,536.
 
 use super::Peer;
 use super::pair::{Pair, Reader};
