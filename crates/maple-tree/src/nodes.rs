@@ -253,8 +253,18 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         level: usize,
     ) -> Result<Fresh<N>, AllocError> {
         let memory = self.take::<N>(level)?;
+        // As a value it would go over the stack.
+        #[cfg(not(any(loom, shuttle)))]
+        // SAFETY: Owned memory with the layout of `N`, and no part of `from`. A node is words
+        // without a destructor, and nobody writes to them meanwhile: only this writer does.
+        unsafe {
+            memory.copy_from_nonoverlapping(NonNull::from(from), 1);
+        }
+        #[cfg(any(loom, shuttle))]
         // SAFETY: Owned memory with the layout of `N`.
-        unsafe { memory.write(from.copy()) };
+        unsafe {
+            memory.write(from.copy());
+        }
         Ok(Fresh(memory))
     }
 
