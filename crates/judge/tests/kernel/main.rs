@@ -17,8 +17,15 @@ use vmaple_judge::{
     record, replay, scene, walk,
 };
 
-/// The kernel, or the reason why not on standard error.
+/// The kernel, or the reason why not on standard error; its settings stay as they are until the
+/// test, which has a thread of its own, is over.
 fn host() -> Option<Host> {
+    settings::keep_steady();
+    any_host()
+}
+
+/// The same without that.
+fn any_host() -> Option<Host> {
     match Host::open() {
         Ok(host) => Some(host),
         Err(unsuitable) => {
@@ -225,7 +232,6 @@ fn queries() {
 #[test]
 fn smaps_texts() {
     let Some(host) = host() else { return };
-    let _steady = settings::steady();
     let profiles = ["merge", "placement", "limits", "system-v"];
     let mut nr_rollups = 0;
     for profile in profiles {
@@ -246,7 +252,6 @@ fn smaps_texts() {
 #[test]
 fn smaps_of_huge_pages() {
     if let Some(host) = host() {
-        let _steady = settings::steady();
         let mut session = Session::start(&host, LayoutKind::TopDown).unwrap();
         smaps::huge_pages(&mut session);
         smaps::compare(&session);
@@ -259,8 +264,9 @@ fn smaps_of_huge_pages() {
 /// 2 MiB, for 64 KiB.
 #[test]
 fn smaps_of_shared_memory_under_each_setting() {
-    let Some(host) = host() else { return };
+    // Placement depends on the settings, too.
     let _alone = settings::alone();
+    let Some(host) = any_host() else { return };
     let mut session = Session::start(&host, LayoutKind::TopDown).unwrap();
     smaps::huge_pages(&mut session);
     let mut nr_eligible = Vec::new();

@@ -8,9 +8,14 @@ const FOLDER: &str = "/sys/kernel/mm/transparent_hugepage";
 
 static TESTS: RwLock<()> = RwLock::new(());
 
-/// No test of this program changes a setting meanwhile.
-pub(crate) fn steady() -> RwLockReadGuard<'static, ()> {
-    TESTS.read().unwrap_or_else(PoisonError::into_inner)
+thread_local! {
+    static STEADY: RwLockReadGuard<'static, ()> =
+        TESTS.read().unwrap_or_else(PoisonError::into_inner);
+}
+
+/// No test of this program changes a setting until this thread is over.
+pub(crate) fn keep_steady() {
+    STEADY.with(|_| ());
 }
 
 /// No test of this program relies on the settings meanwhile.
