@@ -7,8 +7,8 @@
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, SlotSet, first_of, len, search_wide, slots_from, slots_to};
-use crate::occupied::{above, occupied};
+use crate::node::{Node, SlotSet, search_wide, slots_from, slots_to};
+use crate::occupied::{above, is_above, longer, occupied};
 use crate::span::Span;
 
 /// What is looked for; valid by construction.
@@ -51,39 +51,113 @@ impl Limits {
     /// The children that may hold such a gap, by their hints. No unused slot has one.
     #[inline]
     fn hopeful<C: Config>(&self, branch: BranchRef<'_, C>) -> SlotSet {
+        above(branch.node.gaps(), self.too_short())
+    }
+
+    /// Whether one child may hold such a gap, by its hint.
+    #[inline]
+    fn is_hopeful<C: Config>(&self, branch: BranchRef<'_, C>, slot: usize) -> bool {
+        is_above(
+            &branch.node.gaps()[slot % C::Branch::SLOTS],
+            self.too_short(),
+        )
+    }
+
+    /// The longest gap that is too short.
+    #[inline]
+    fn too_short(&self) -> u64 {
         let is_exact_lost = cfg!(planted = "hint_exact");
-        let extra = self.extra.saturating_add(u64::from(is_exact_lost));
-        above(branch.node.gaps(), extra)
+        self.extra.saturating_add(u64::from(is_exact_lost))
     }
 
-    /// The slots of a leaf that are long enough, used or not.
+    /// The empty slots of a leaf that are long enough. The first unused slot may be among them: to
+    /// the eye it is a gap that begins where the leaf ends.
     #[inline]
-    fn long_enough(&self, pivots: &[u64], bounds: Span) -> SlotSet {
-        // From the last slot down, so that a comparison's outcome is shifted in by one addition.
-        let ends = pivots.iter().zip(&pivots[1..]).rev();
-        let set = ends.fold(0, |set: u64, (before, last)| {
-            set + set + u64::from(last.wrapping_sub(*before) > self.extra)
-        });
-        set + set + u64::from(pivots[0] - bounds.first >= self.extra)
-    }
-
-    /// The empty slots of a leaf that are long enough, among `used` ones.
-    #[inline]
-    fn candidates(&self, leaf: &impl Node, bounds: Span, used: SlotSet) -> SlotSet {
-        let used = if cfg!(planted = "gap_in_padding") {
-            SlotSet::MAX
-        } else {
-            used
-        };
-        self.long_enough(leaf.pivots(), bounds) & used & !occupied(leaf.slots())
+    fn candidates(&self, leaf: &impl Node, bounds: Span) -> SlotSet {
+        let pivots = leaf.pivots();
+        let first = pivots[0] - bounds.first >= self.extra;
+        (longer(pivots, self.extra) | SlotSet::from(first)) & !occupied(leaf.slots())
     }
 }
 
-/// A branch on the way, the children still to be looked at, and the branch's bounds.
+/// From which end to look.
+trait From {
+    /// The index beyond which no slot is of use: it is that of the place's far end, if the place
+    /// could not be better.
+    fn reach(limits: &Limits) -> u64;
+    /// The slots from `slot` on.
+    fn onward(slot: usize) -> SlotSet;
+    /// The slot to look at first.
+    fn best(set: SlotSet) -> Option<usize>;
+    /// Whether nothing in `bounds`, nor behind, is within the limits.
+    fn is_over(bounds: Span, limits: &Limits) -> bool;
+    /// The best place in a gap.
+    fn place_in(gap: Span, limits: &Limits) -> Option<u64>;
+}
+
+struct Below;
+
+struct Above;
+
+impl From for Below {
+    #[inline]
+    fn reach(limits: &Limits) -> u64 {
+        limits.span.first + limits.extra
+    }
+
+    #[inline]
+    fn onward(slot: usize) -> SlotSet {
+        slots_from(slot)
+    }
+
+    #[inline]
+    fn best(set: SlotSet) -> Option<usize> {
+        (set != 0).then(|| set.trailing_zeros() as usize)
+    }
+
+    #[inline]
+    fn is_over(bounds: Span, limits: &Limits) -> bool {
+        bounds.first > limits.span.last
+    }
+
+    #[inline]
+    fn place_in(gap: Span, limits: &Limits) -> Option<u64> {
+        limits.lowest_in(gap)
+    }
+}
+
+impl From for Above {
+    #[inline]
+    fn reach(limits: &Limits) -> u64 {
+        limits.span.last - limits.extra
+    }
+
+    #[inline]
+    fn onward(slot: usize) -> SlotSet {
+        slots_to(slot)
+    }
+
+    #[inline]
+    fn best(set: SlotSet) -> Option<usize> {
+        set.checked_ilog2().map(|slot| slot as usize)
+    }
+
+    #[inline]
+    fn is_over(bounds: Span, limits: &Limits) -> bool {
+        bounds.last < limits.span.first
+    }
+
+    #[inline]
+    fn place_in(gap: Span, limits: &Limits) -> Option<u64> {
+        limits.highest_in(gap)
+    }
+}
+
+/// A branch on the way, its first index, and the children that have not been looked at.
 struct Rest<'g, C: Config> {
     branch: BranchRef<'g, C>,
-    hopeful: SlotSet,
-    bounds: Span,
+    first: u64,
+    slots: SlotSet,
 }
 
 impl<C: Config> Clone for Rest<'_, C> {
@@ -94,136 +168,112 @@ impl<C: Config> Clone for Rest<'_, C> {
 
 impl<C: Config> Copy for Rest<'_, C> {}
 
+impl<C: Config> Rest<'_, C> {
+    /// Whether the first child most likely has such a gap, so that the others need not be looked at
+    /// before it has failed. Further down nobody knows.
+    #[inline]
+    fn is_high(&self) -> bool {
+        self.branch.level() > 2
+    }
+}
+
 type Way<'g, C> = FixedVec<Rest<'g, C>, MAX_HEIGHT>;
 
 /// The lowest place.
 pub(crate) fn lowest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) -> Option<u64> {
-    let Some(mut node) = top else {
-        return limits.lowest_in(Span::ALL);
-    };
-    let mut way = Way::new();
-    let mut bounds = Span::ALL;
-    loop {
-        match node.kind() {
-            Kind::Leaf(leaf) => {
-                if let Some(found) = lowest_in_leaf(leaf, bounds, &limits) {
-                    return Some(found);
-                }
-            }
-            Kind::Branch(branch) => {
-                let from = search_wide(branch.pivots(), limits.span.first.max(bounds.first));
-                way.push(Rest {
-                    branch,
-                    hopeful: limits.hopeful(branch) & slots_from(from),
-                    bounds,
-                });
-            }
-        }
-        (node, bounds) = next_child(&mut way, &limits)?;
-    }
-}
-
-/// The next child upwards that may hold the gap.
-fn next_child<'g, C: Config>(
-    way: &mut Way<'g, C>,
-    limits: &Limits,
-) -> Option<(NodeRef<'g, C>, Span)> {
-    loop {
-        let rest = way.last_mut()?;
-        if rest.hopeful == 0 {
-            way.pop();
-            continue;
-        }
-        let slot = rest.hopeful.trailing_zeros() as usize;
-        rest.hopeful &= rest.hopeful - 1;
-        let pivots = rest.branch.pivots();
-        let below = Span::new(first_of(pivots, slot, rest.bounds.first), pivots[slot]);
-        if below.first > limits.span.last {
-            return None;
-        }
-        return Some((rest.branch.child(slot), below));
-    }
-}
-
-#[inline]
-fn lowest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
-    let pivots = leaf.pivots();
-    let mut used = slots_to(len(pivots, bounds.last) - 1);
-    if bounds.first < limits.span.first {
-        used &= slots_from(search_wide(pivots, limits.span.first));
-    }
-    let mut rest = limits.candidates(leaf, bounds, used);
-    while rest != 0 {
-        let slot = rest.trailing_zeros() as usize;
-        rest &= rest - 1;
-        let gap = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-        if let Some(found) = limits.lowest_in(gap) {
-            return Some(found);
-        }
-    }
-    None
+    search_from::<C, Below>(top, &limits)
 }
 
 /// The highest place.
 pub(crate) fn highest<C: Config>(top: Option<NodeRef<'_, C>>, limits: Limits) -> Option<u64> {
+    search_from::<C, Above>(top, &limits)
+}
+
+#[inline]
+fn search_from<C: Config, F: From>(top: Option<NodeRef<'_, C>>, limits: &Limits) -> Option<u64> {
     let Some(mut node) = top else {
-        return limits.highest_in(Span::ALL);
+        return F::place_in(Span::ALL, limits);
     };
+    let reach = F::reach(limits);
     let mut way = Way::new();
     let mut bounds = Span::ALL;
     loop {
-        match node.kind() {
+        let (rest, slot) = match node.kind() {
             Kind::Leaf(leaf) => {
-                if let Some(found) = highest_in_leaf(leaf, bounds, &limits) {
+                if let Some(found) = in_leaf::<F>(leaf, bounds, limits, reach) {
                     return Some(found);
                 }
+                next_child::<C, F>(&mut way, limits)?
             }
             Kind::Branch(branch) => {
-                let to = search_wide(branch.pivots(), limits.span.last.min(bounds.last));
-                way.push(Rest {
+                let slot = search_wide(branch.pivots(), reach);
+                let mut rest = Rest {
                     branch,
-                    hopeful: limits.hopeful(branch) & slots_to(to),
-                    bounds,
-                });
+                    first: bounds.first,
+                    slots: F::onward(slot),
+                };
+                if rest.is_high() && limits.is_hopeful(branch, slot) {
+                    (rest, slot)
+                } else {
+                    rest.slots &= limits.hopeful(branch);
+                    match F::best(rest.slots) {
+                        Some(slot) => (rest, slot),
+                        None => next_child::<C, F>(&mut way, limits)?,
+                    }
+                }
             }
+        };
+        bounds = span_of(rest.branch.node, slot, rest.first);
+        if F::is_over(bounds, limits) {
+            return None;
         }
-        (node, bounds) = prev_child(&mut way, &limits)?;
+        node = rest.branch.child(slot);
+        way.push(Rest {
+            slots: rest.slots ^ 1 << slot,
+            ..rest
+        });
     }
 }
 
-/// The next child downwards that may hold the gap.
-fn prev_child<'g, C: Config>(
+/// The next child that may hold such a gap, of the branches on the way.
+#[inline]
+fn next_child<'g, C: Config, F: From>(
     way: &mut Way<'g, C>,
     limits: &Limits,
-) -> Option<(NodeRef<'g, C>, Span)> {
+) -> Option<(Rest<'g, C>, usize)> {
     loop {
-        let rest = way.last_mut()?;
-        let Some(slot) = rest.hopeful.checked_ilog2() else {
-            way.pop();
-            continue;
-        };
-        rest.hopeful ^= 1 << slot;
-        let (pivots, slot) = (rest.branch.pivots(), slot as usize);
-        let below = Span::new(first_of(pivots, slot, rest.bounds.first), pivots[slot]);
-        if below.last < limits.span.first {
-            return None;
+        let mut rest = way.pop()?;
+        if rest.is_high() {
+            rest.slots &= limits.hopeful(rest.branch);
         }
-        return Some((rest.branch.child(slot), below));
+        if let Some(slot) = F::best(rest.slots) {
+            return Some((rest, slot));
+        }
     }
 }
 
 #[inline]
-fn highest_in_leaf(leaf: &impl Node, bounds: Span, limits: &Limits) -> Option<u64> {
-    let pivots = leaf.pivots();
-    let to = search_wide(pivots, limits.span.last.min(bounds.last));
-    let mut rest = limits.candidates(leaf, bounds, slots_to(to));
-    while let Some(slot) = rest.checked_ilog2() {
+fn in_leaf<F: From>(leaf: &impl Node, bounds: Span, limits: &Limits, reach: u64) -> Option<u64> {
+    let slot = search_wide(leaf.pivots(), reach);
+    let mut rest = limits.candidates(leaf, bounds) & F::onward(slot);
+    while let Some(slot) = F::best(rest) {
         rest ^= 1 << slot;
-        let slot = slot as usize;
-        let gap = Span::new(first_of(pivots, slot, bounds.first), pivots[slot]);
-        if let Some(found) = limits.highest_in(gap) {
+        let gap = span_of(leaf, slot, bounds.first);
+        let is_used = gap.first <= bounds.last || cfg!(planted = "gap_in_padding");
+        if is_used && let Some(found) = F::place_in(gap, limits) {
             return Some(found);
         }
     }
     None
+}
+
+/// What a slot covers, in a node that begins at `min`.
+#[inline]
+fn span_of<N: Node>(node: &N, slot: usize, min: u64) -> Span {
+    let pivots = node.pivots();
+    // A remainder that the compiler turns into nothing, and takes as proof of the bounds.
+    let (slot, before) = (slot % N::SLOTS, slot.wrapping_sub(1) % N::SLOTS);
+    let after = pivots[before].wrapping_add(1);
+    let first = core::hint::select_unpredictable(slot == 0, min, after);
+    Span::new(first, pivots[slot])
 }

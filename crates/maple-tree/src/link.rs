@@ -242,6 +242,12 @@ impl<'g, C: Config> NodeRef<'g, C> {
 }
 
 impl<'g, C: Config> BranchRef<'g, C> {
+    /// Levels above the leaves.
+    #[inline]
+    pub(crate) fn level(self) -> usize {
+        self.level
+    }
+
     #[inline]
     pub(crate) fn pivots(self) -> &'g [u64] {
         self.node.pivots()

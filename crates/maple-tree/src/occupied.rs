@@ -119,9 +119,15 @@ pub(crate) fn above(hints: &[AtomicU64], limit: u64) -> SlotSet {
     })
 }
 
+/// Whether a hint is above `limit`.
+#[inline]
+pub(crate) fn is_above(hint: &AtomicU64, limit: u64) -> bool {
+    hint.load(hint_order()) > limit
+}
+
 fn above_one_by_one(hints: &[AtomicU64], limit: u64) -> SlotSet {
     hints.iter().enumerate().fold(0, |set, (slot, hint)| {
-        set | SlotSet::from(hint.load(hint_order()) > limit) << slot
+        set | SlotSet::from(is_above(hint, limit)) << slot
     })
 }
 
@@ -194,6 +200,58 @@ fn sixteen_above(hints: &[AtomicU64; 16], limit: u64) -> u16 {
         );
     }
     set as u16
+}
+
+/// The slots that are longer than `limit`, but for slot 0: those whose pivot is more than that above
+/// the one before.
+#[inline]
+pub(crate) fn longer(pivots: &[u64], limit: u64) -> SlotSet {
+    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    if let Ok(pivots) = pivots.try_into()
+        && limit.cast_signed() >= 0
+    {
+        // SAFETY: The program is compiled for processors that have the feature.
+        return SlotSet::from(unsafe { sixteen_longer(pivots, limit.cast_signed()) });
+    }
+    // From the last slot down, so that a comparison's outcome is shifted in by one addition.
+    let ends = pivots.iter().zip(&pivots[1..]).rev();
+    let set = ends.fold(0, |set: SlotSet, (before, last)| {
+        set + set + SlotSet::from(last.wrapping_sub(*before) > limit)
+    });
+    set << 1
+}
+
+/// There is no comparison of numbers of 64 bits, but their highest bits can be gathered: a length is
+/// above a limit that has none if it has one itself, or if the limit less the length has.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline]
+#[target_feature(enable = "sse2")]
+fn sixteen_longer(pivots: &[u64; 16], limit: i64) -> u16 {
+    use core::arch::x86_64::{
+        __m128i, _mm_castps_si128, _mm_castsi128_ps, _mm_movemask_epi8, _mm_or_si128,
+        _mm_packs_epi16, _mm_packs_epi32, _mm_set_epi64x, _mm_set1_epi64x, _mm_shuffle_ps,
+        _mm_sub_epi64,
+    };
+    let limit = _mm_set1_epi64x(limit);
+    let two_at = |slot: usize| -> __m128i {
+        let (low, high) = (pivots[slot], pivots[slot + 1]);
+        _mm_set_epi64x(high.cast_signed(), low.cast_signed())
+    };
+    // The highest bit of each lane is that of the slot.
+    let two = |slot: usize| {
+        let before = if slot == 0 {
+            _mm_set_epi64x(pivots[0].cast_signed(), 0)
+        } else {
+            two_at(slot - 1)
+        };
+        let length = _mm_sub_epi64(two_at(slot), before);
+        _mm_castsi128_ps(_mm_or_si128(_mm_sub_epi64(limit, length), length))
+    };
+    let four =
+        |slot: usize| _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(two(slot), two(slot + 2)));
+    let low = _mm_packs_epi32(four(0), four(4));
+    let high = _mm_packs_epi32(four(8), four(12));
+    (_mm_movemask_epi8(_mm_packs_epi16(low, high)) & !1) as u16
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
