@@ -3,7 +3,7 @@
 //! Reading methods include what a single read costs: the shared tree enters and leaves a read
 //! section in each. Writing methods of the shared tree take its lock each.
 
-use maple_tree::{Config, MapleTree, SharedMapleTree, Span, TracksGaps};
+use maple_tree::{Config, MapleTree, Position, SharedMapleTree, Span, TracksGaps};
 use std::num::NonZeroU64;
 
 /// An entry: the bits that the rows sum.
@@ -26,6 +26,8 @@ pub(crate) trait Subject {
     fn walk(&self, index: u64) -> Option<(u64, u64)>;
     /// The entry at or after an index, and the index after its range.
     fn find(&self, index: u64) -> Option<(u64, u64)>;
+    /// The entry after a position, and the position there.
+    fn next(&self, position: Position) -> Option<(u64, Position)>;
     /// The number of entries, and the sum of `first * 3 + last * 5 + value * 7` over them.
     fn sum(&self) -> (u64, u64);
     /// The sum of the values in a range, ascending.
@@ -99,6 +101,13 @@ impl<C: Config> Subject for MapleTree<Entry, C> {
         Some((entry.get(), span.last.wrapping_add(1)))
     }
 
+    #[inline]
+    fn next(&self, position: Position) -> Option<(u64, Position)> {
+        let mut cursor = self.reader().resume(position);
+        let (_, entry) = cursor.next()?;
+        Some((entry.get(), cursor.pause()))
+    }
+
     fn sum(&self) -> (u64, u64) {
         sum(self.iter())
     }
@@ -170,6 +179,14 @@ impl<C: Config> Subject for SharedMapleTree<Entry, C> {
         let section = self.enter();
         let (span, entry) = self.read(&section).find(index)?;
         Some((entry.get(), span.last.wrapping_add(1)))
+    }
+
+    #[inline]
+    fn next(&self, position: Position) -> Option<(u64, Position)> {
+        let section = self.enter();
+        let mut cursor = self.read(&section).resume(position);
+        let (_, entry) = cursor.next()?;
+        Some((entry.get(), cursor.pause()))
     }
 
     fn sum(&self) -> (u64, u64) {

@@ -188,7 +188,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// Without memory; the tree is unchanged.
     #[doc(alias = "mas_expected_entries")]
     pub fn reserve(&mut self, nr_writes: usize) -> Result<(), AllocError> {
-        let (root, State { nodes, limbo, .. }) = self.parts_mut();
+        let (root, _, State { nodes, limbo, .. }) = self.parts_mut();
         limbo.hold_for::<E, C, B>(nr_writes, nodes);
         nodes.stock(stock_for(nr_writes, root.height()))
     }

@@ -6,24 +6,56 @@
 
 use crate::config::Config;
 use crate::entry::Entry;
+use crate::leaves::{Direction, Down, Up};
 use crate::reader::Reader;
 use crate::span::Span;
+use crate::spot::{FoundAt, Spot};
 use core::fmt;
 
 /// A place in an index space; means nothing by itself, and everything to a tree it is resumed in.
 ///
 /// Got by [`Cursor::pause`]; may be kept without a read section and for any time. What was stored
 /// or erased meanwhile counts when it is resumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position(Place);
+///
+/// It also remembers the leaf of the tree it was in. Resumed in that tree, the cursor goes on there
+/// without a walk, if the tree has not been written since; anywhere else and at any other time it
+/// walks. Two positions are equal if they are at the same place, whatever they remember.
+#[derive(Clone, Copy)]
+pub struct Position {
+    place: Place,
+    spot: Option<Spot>,
+}
 
 impl Position {
+    /// Before index 0: resumed there, [`Cursor::next`] meets the first entry.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self {
+            place: Place::Start,
+            spot: None,
+        }
+    }
+
     pub(crate) fn new(place: Place) -> Self {
-        Self(place)
+        Self { place, spot: None }
     }
 
     pub(crate) fn place(self) -> Place {
-        self.0
+        self.place
+    }
+}
+
+impl PartialEq for Position {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place
+    }
+}
+
+impl Eq for Position {}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Position").field(&self.place).finish()
     }
 }
 
@@ -70,7 +102,8 @@ impl Place {
 
 /// A place in a tree from which to go on in either direction, for as long as the read section.
 ///
-/// Each step looks at the tree anew, so it sees what was stored meanwhile, and costs O(log n).
+/// Each step sees what was stored before it. It costs O(log n), or O(1) within a leaf if the tree has
+/// not been written since the last step.
 /// Going one way throughout, it meets no range twice and no entry that ends before the last one
 /// it met; an entry that was there throughout is not missed. To run through many entries an
 /// [`Iter`](crate::Iter) is faster.
@@ -98,6 +131,8 @@ impl Place {
 pub struct Cursor<'g, E: Entry, C: Config> {
     reader: Reader<'g, E, C>,
     place: Place,
+    /// Where in the tree `place` was met, if it is an entry's range.
+    spot: Option<Spot>,
 }
 
 impl<E: Entry, C: Config> Clone for Cursor<'_, E, C> {
@@ -121,6 +156,7 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         Cursor {
             reader: self,
             place: Place::before(index),
+            spot: None,
         }
     }
 
@@ -130,15 +166,41 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
         Cursor {
             reader: self,
             place: Place::End,
+            spot: None,
         }
     }
 
-    /// Goes on where a cursor was paused.
+    /// Goes on where a cursor was paused, in a read section of its own for each entry if need be.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use maple_tree::{Position, SharedMapleTree};
+    ///
+    /// let tree: SharedMapleTree<u32> = SharedMapleTree::new();
+    /// tree.write().store(0..=9, 1).expect("memory");
+    /// tree.write().store(20..=29, 2).expect("memory");
+    /// let mut position = Position::start();
+    /// let mut sum = 0;
+    /// loop {
+    ///     // Between the sections this thread holds up nothing.
+    ///     let section = tree.enter();
+    ///     let mut cursor = tree.read(&section).resume(position);
+    ///     let Some((_, value)) = cursor.next() else { break };
+    ///     sum += value;
+    ///     position = cursor.pause();
+    /// }
+    /// assert_eq!(sum, 3);
+    /// # }
+    /// ```
+    #[inline]
     #[must_use]
     pub fn resume(self, position: Position) -> Cursor<'g, E, C> {
         Cursor {
             reader: self,
-            place: position.0,
+            place: position.place,
+            spot: position.spot,
         }
     }
 }
@@ -150,24 +212,49 @@ impl<'g, E: Entry, C: Config> Cursor<'g, E, C> {
         reason = "goes both ways; an iterator goes one"
     )]
     #[doc(alias = "mas_next")]
+    #[inline]
     pub fn next(&mut self) -> Option<(Span, E::Ref<'g>)> {
-        let found = self.place.after().and_then(|index| self.reader.find(index));
-        if cfg!(planted = "cursor_stuck") && found.is_none() {
-            return None;
+        if let Some(found) = self.step::<Up>() {
+            return Some(found);
         }
-        self.place = found.map_or(Place::End, |(span, _)| Place::On(span));
-        found
+        self.walk::<Up>(self.place.after(), Place::End)
     }
 
     /// The next entry downwards; `None` leaves the cursor before the start.
     #[doc(alias = "mas_prev")]
+    #[inline]
     pub fn prev(&mut self) -> Option<(Span, E::Ref<'g>)> {
-        let found = self
-            .place
-            .below()
-            .and_then(|index| self.reader.find_rev(index));
-        self.place = found.map_or(Place::Start, |(span, _)| Place::On(span));
-        found
+        if let Some(found) = self.step::<Down>() {
+            return Some(found);
+        }
+        self.walk::<Down>(self.place.below(), Place::Start)
+    }
+
+    /// Goes on in the leaf, if that is still the tree's.
+    #[expect(clippy::inline_always, reason = "so that cursors stay in registers")]
+    #[inline(always)]
+    fn step<D: Direction>(&mut self) -> Option<(Span, E::Ref<'g>)> {
+        let mut spot = self.spot?;
+        let found = self.reader.step::<D>(&mut spot)?;
+        (self.place, self.spot) = (Place::On(found.0), Some(spot));
+        Some(found)
+    }
+
+    /// Walks from the top, and stands there; where nothing is found, beyond the end.
+    #[inline]
+    fn walk<D: Direction>(&mut self, from: Option<u64>, end: Place) -> Option<(Span, E::Ref<'g>)> {
+        match find::<E, C, D>(self.reader, from) {
+            Some((span, entry, spot)) => {
+                (self.place, self.spot) = (Place::On(span), spot);
+                Some((span, entry))
+            }
+            None => {
+                if !cfg!(planted = "cursor_stuck") {
+                    (self.place, self.spot) = (end, None);
+                }
+                None
+            }
+        }
     }
 
     /// The range the cursor stands on, if on one.
@@ -182,7 +269,21 @@ impl<'g, E: Entry, C: Config> Cursor<'g, E, C> {
     /// The place, to be resumed in a later read section.
     #[must_use]
     #[doc(alias = "mas_pause")]
+    #[inline]
     pub fn pause(self) -> Position {
-        Position(self.place)
+        Position {
+            place: self.place,
+            spot: self.spot,
+        }
     }
+}
+
+/// Once for each leaf: not to be inlined where a cursor is used.
+#[cold]
+#[inline(never)]
+fn find<E: Entry, C: Config, D: Direction>(
+    reader: Reader<'_, E, C>,
+    from: Option<u64>,
+) -> Option<FoundAt<'_, E>> {
+    reader.find_spot::<D>(from?)
 }

@@ -21,6 +21,7 @@ use crate::link::Root;
 use crate::nodes::Nodes;
 use crate::reader::Reader;
 use crate::tree::MapleTree;
+use crate::version::Version;
 use crate::write::Finger;
 use core::fmt;
 use core::marker::PhantomData;
@@ -39,6 +40,8 @@ pub type Lent = [()];
 struct Trunk<E: Entry, C: Config> {
     /// Alone on its cache line: readers come here, while the writer changes the rest.
     root: Line<Root>,
+    /// On another, for those few who ask: each write changes it.
+    version: Line<Version>,
     /// The writer's alone.
     state: UnsafeCell<State<E, C>>,
 }
@@ -63,6 +66,7 @@ impl<E: Entry, C: Config> Trunk<E, C> {
     fn new(core: &mut CoreTree<E, C>) -> Self {
         Self {
             root: Line(core::mem::replace(&mut core.root, Root::new())),
+            version: Line(Version::new()),
             state: UnsafeCell::new(State {
                 nodes: core::mem::replace(&mut core.nodes, Nodes::new()),
                 limbo: Limbo::new(),
@@ -273,7 +277,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     #[must_use]
     pub fn reader(&self) -> Reader<'_, E, C> {
         // SAFETY: While the one writer is borrowed nobody writes, and only writes free.
-        unsafe { Reader::new(&self.trunk.root.0) }
+        unsafe { Reader::with_version(&self.trunk.root.0, &self.trunk.version.0) }
     }
 
     /// Whether no [`TreeReader`] is left: then writes may change nodes in place, which is cheaper.
@@ -285,12 +289,12 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         self.trunk.is_only()
     }
 
-    /// What a write needs: the root, and what is the writer's alone.
+    /// What a write needs: the root, the version, and what is the writer's alone.
     #[inline]
-    pub(crate) fn parts_mut(&mut self) -> (&Root, &mut State<E, C>) {
+    pub(crate) fn parts_mut(&mut self) -> (&Root, &Version, &mut State<E, C>) {
         // SAFETY: There is one writer, borrowed by `&mut`: this is the only reference.
         let state = self.trunk.state.with_mut(|state| unsafe { &mut *state });
-        (&self.trunk.root.0, state)
+        (&self.trunk.root.0, &self.trunk.version.0, state)
     }
 
     pub(crate) fn state(&self) -> &State<E, C> {
@@ -347,7 +351,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         if self.nr_waiting() <= most {
             return Ok(());
         }
-        let (_, State { nodes, limbo, .. }) = self.parts_mut();
+        let (_, _, State { nodes, limbo, .. }) = self.parts_mut();
         limbo.try_free::<E, C, B>(nodes);
         let nr_waiting = self.nr_waiting();
         if nr_waiting > most {
@@ -363,7 +367,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// Inside a read section of the same backend, where it could never return.
     pub fn reclaim(&mut self) {
         B::synchronize();
-        let (_, State { nodes, limbo, .. }) = self.parts_mut();
+        let (_, _, State { nodes, limbo, .. }) = self.parts_mut();
         // SAFETY: A grace period has passed since all of it was displaced.
         unsafe { limbo.free_all(nodes) };
     }
@@ -404,7 +408,7 @@ impl<E: Entry, C: Config, B: Backend> TreeReader<E, C, B> {
     pub fn read<'g>(&'g self, _section: &'g ReadGuard<B>) -> Reader<'g, E, C> {
         // SAFETY: The section is open during 'g, and what is unlinked meanwhile is freed only
         // after a grace period; this handle keeps the rest during 'g.
-        unsafe { Reader::new(&self.trunk.root.0) }
+        unsafe { Reader::with_version(&self.trunk.root.0, &self.trunk.version.0) }
     }
 
     /// Whether both lead to the same tree.

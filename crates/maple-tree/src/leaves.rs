@@ -9,7 +9,7 @@
 use crate::config::Config;
 use crate::fixed_vec::FixedVec;
 use crate::link::{BranchRef, Kind, MAX_HEIGHT, NodeRef};
-use crate::node::{Node, SlotSet, first_of};
+use crate::node::{Node, SlotSet, first_of, slots_from, slots_to};
 use crate::occupied::occupied;
 use crate::span::Span;
 use vmaple_sync::atomic::Ordering;
@@ -54,6 +54,8 @@ pub(crate) type Found<'g, C> = (LeafAt<'g, C>, Option<Turn<'g, C>>);
 pub(crate) trait Direction {
     /// Takes the slot to be looked at first out of a set that is not empty.
     fn take(set: &mut SlotSet) -> usize;
+    /// The slots behind `slot`.
+    fn behind(slot: usize) -> SlotSet;
     /// The index just beyond `bounds`, if there is one.
     fn beyond(bounds: Span) -> Option<u64>;
     /// The leaf of `index`, which is just beyond the one that `turn` leads to, if it hangs from
@@ -77,6 +79,11 @@ impl Direction for Up {
         let slot = set.trailing_zeros();
         *set &= *set - 1;
         slot as usize
+    }
+
+    #[inline]
+    fn behind(slot: usize) -> SlotSet {
+        slots_from(slot) & !(1 << slot)
     }
 
     #[inline]
@@ -107,6 +114,11 @@ impl Direction for Down {
         let slot = set.ilog2();
         *set ^= 1 << slot;
         slot as usize
+    }
+
+    #[inline]
+    fn behind(slot: usize) -> SlotSet {
+        slots_to(slot) & !(1 << slot)
     }
 
     #[inline]

@@ -74,7 +74,7 @@
 //! | to | there is |
 //! |---|---|
 //! | look up | [`get`](Reader::get), [`load`](Reader::load), [`range_at`](Reader::range_at), [`find`](Reader::find), [`find_rev`](Reader::find_rev), [`next`](Reader::next), [`prev`](Reader::prev) |
-//! | run through | [`iter`](Reader::iter), [`range`](Reader::range), [`iter_rev`](Reader::iter_rev), and a [`Cursor`] for both directions, which can be [paused](Cursor::pause) |
+//! | run through | [`iter`](Reader::iter), [`range`](Reader::range), [`iter_rev`](Reader::iter_rev), and a [`Cursor`] for both directions, which can be [paused](Cursor::pause), and goes on in a later read section without a walk if nothing was written since |
 //! | write | [`store`](MapleTree::store), [`insert`](MapleTree::insert), [`replace`](MapleTree::replace), [`erase`](MapleTree::erase), [`clear`](MapleTree::clear), [`carve`](MapleTree::carve), [`retain`](MapleTree::retain) |
 //! | write nearby | [`CursorMut`]; [`seek`](TreeWriter::seek) |
 //! | find room, and take it | [`lowest_gap`](Reader::lowest_gap), [`highest_gap`](Reader::highest_gap); [`allocate_lowest`](MapleTree::allocate_lowest), [`allocate_highest`](MapleTree::allocate_highest), [`allocate_cyclic`](MapleTree::allocate_cyclic) |
@@ -150,8 +150,10 @@ mod search;
 mod shared;
 mod shelf;
 mod span;
+mod spot;
 mod tree;
 mod validate;
+mod version;
 mod writable;
 mod write;
 mod writer;

@@ -17,6 +17,8 @@ use vmaple_sync::planted;
 
 /// Nodes are aligned to 64 bytes: the low 6 bits of the root's word hold the height.
 const HEIGHT_MASK: usize = 63;
+/// In a leaf's address they can hold a slot.
+pub(crate) const SLOT_MASK: usize = HEIGHT_MASK;
 
 /// The most levels a tree can have: every branch but the last of its level has two children, so
 /// 40 levels would need more nodes than an address space holds.

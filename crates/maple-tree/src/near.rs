@@ -50,7 +50,7 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
     /// The same, where that is in another leaf.
     #[inline(never)]
     fn seek_afar(&mut self, index: u64) {
-        let (root, State { nodes, finger, .. }) = self.parts_mut();
+        let (root, _, State { nodes, finger, .. }) = self.parts_mut();
         if let Some(top) = Writer::beside_readers(root, nodes).reader().top() {
             finger.reach(top, index);
         }

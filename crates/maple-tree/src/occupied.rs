@@ -206,7 +206,11 @@ fn sixteen_above(hints: &[AtomicU64; 16], limit: u64) -> u16 {
 /// the one before.
 #[inline]
 pub(crate) fn longer(pivots: &[u64], limit: u64) -> SlotSet {
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+    #[cfg(all(
+        target_arch = "x86_64",
+        target_feature = "sse2",
+        not(any(loom, shuttle))
+    ))]
     if let Ok(pivots) = pivots.try_into()
         && limit.cast_signed() >= 0
     {
@@ -223,7 +227,11 @@ pub(crate) fn longer(pivots: &[u64], limit: u64) -> SlotSet {
 
 /// There is no comparison of numbers of 64 bits, but their highest bits can be gathered: a length is
 /// above a limit that has none if it has one itself, or if the limit less the length has.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[cfg(all(
+    target_arch = "x86_64",
+    target_feature = "sse2",
+    not(any(loom, shuttle))
+))]
 #[inline]
 #[target_feature(enable = "sse2")]
 fn sixteen_longer(pivots: &[u64; 16], limit: i64) -> u16 {

@@ -15,6 +15,7 @@ use crate::iter::{Iter, IterRev};
 use crate::link::{Kind, NodeRef, Root};
 use crate::node::{Node, Slot, search, search_wide};
 use crate::span::Span;
+use crate::version::Version;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -30,6 +31,8 @@ use vmaple_sync::planted;
 /// Complexity: O(log n) each, gap searches with an alignment excepted.
 pub struct Reader<'g, E: Entry, C: Config> {
     root: &'g Root,
+    /// None where no cursor is needed.
+    version: Option<&'g Version>,
     entries: PhantomData<&'g E>,
     shape: PhantomData<fn() -> C>,
 }
@@ -57,9 +60,32 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     pub(crate) unsafe fn new(root: &'g Root) -> Self {
         Self {
             root,
+            version: None,
             entries: PhantomData,
             shape: PhantomData,
         }
+    }
+
+    /// The same for a tree with a version.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new), and `version` is that tree's: a write to it that begins after 'g
+    /// has begun counts before it frees what it displaces.
+    #[inline]
+    pub(crate) unsafe fn with_version(root: &'g Root, version: &'g Version) -> Self {
+        Self {
+            root,
+            version: Some(version),
+            entries: PhantomData,
+            shape: PhantomData,
+        }
+    }
+
+    /// The version of the tree.
+    #[inline]
+    pub(crate) fn version(self) -> Option<&'g Version> {
+        self.version
     }
 
     #[inline]
@@ -139,7 +165,11 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     }
 
     /// The slot at `index`: its bounds and its word.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what it answers with would go through memory"
+    )]
+    #[inline(always)]
     pub(crate) fn walk(self, index: u64) -> (Span, *mut ()) {
         let Some((leaf, ends)) = self.leaf_at(index) else {
             return (Span::ALL, core::ptr::null_mut());

@@ -13,6 +13,7 @@ use crate::iter::{Iter, IterRev};
 use crate::reader::Reader;
 use crate::span::Span;
 use crate::validate::{self, Violation};
+use crate::version::Counted;
 use crate::write::{Finger, Writer};
 use core::fmt;
 use core::ptr;
@@ -39,7 +40,7 @@ use core::ptr;
 /// # Ok::<(), maple_tree::StoreError<u32>>(())
 /// ```
 pub struct MapleTree<E: Entry, C: Config = Gaps> {
-    core: CoreTree<E, C>,
+    core: Counted<CoreTree<E, C>>,
 }
 
 // SAFETY: The tree owns its entries; sending it sends them.
@@ -58,24 +59,22 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            core: CoreTree::new(),
+            core: Counted::new(CoreTree::new()),
         }
     }
 
     pub(crate) fn from_core(core: CoreTree<E, C>) -> Self {
-        Self { core }
+        Self {
+            core: Counted::new(core),
+        }
     }
 
     pub(crate) fn into_core(self) -> CoreTree<E, C> {
-        self.core
+        self.core.into_inner()
     }
 
     pub(crate) fn core_mut(&mut self) -> &mut CoreTree<E, C> {
-        &mut self.core
-    }
-
-    fn writer(&mut self) -> Writer<'_, E, C> {
-        Writer::alone(&mut self.core)
+        self.core.change()
     }
 
     /// Runs one write and frees what it displaces.
@@ -91,18 +90,12 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
         finger: Option<&mut Finger>,
         write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
     ) -> R {
-        let mut writer = Writer::alone(&mut self.core);
+        let core = self.core.change();
+        let mut writer = Writer::alone(core);
         writer.finger = finger;
         let outcome = write(&mut writer);
-        self.free_displaced(ptr::null_mut());
+        free_displaced(core, ptr::null_mut());
         outcome
-    }
-
-    /// Frees what the last write displaced, but for the word `spared`.
-    #[inline]
-    fn free_displaced(&mut self, spared: *mut ()) {
-        // SAFETY: `&mut self` means that there is no reader, and the write is over.
-        unsafe { self.core.nodes.free_retired(spared) };
     }
 
     /// Stores `entry` over a range, whatever was there. Entries that reach out of the range keep
@@ -164,8 +157,9 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     /// assert_eq!((*refused.entry, refused.cause), (3, WriteError::Vacant));
     /// ```
     pub fn replace(&mut self, index: u64, entry: E) -> Result<(Span, E), StoreError<E>> {
-        let (span, raw) = self.writer().replace_at(index, entry)?;
-        self.free_displaced(raw.as_ptr());
+        let core = self.core.change();
+        let (span, raw) = Writer::alone(core).replace_at(index, entry)?;
+        free_displaced(core, raw.as_ptr());
         // SAFETY: The word was displaced by this write and spared just now: it is ours.
         Ok((span, unsafe { E::from_raw(raw) }))
     }
@@ -178,10 +172,11 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     #[doc(alias = "mtree_erase")]
     #[doc(alias = "mas_erase")]
     pub fn erase(&mut self, index: u64) -> Result<Option<(Span, E)>, AllocError> {
-        let Some((span, raw)) = self.writer().erase(index)? else {
+        let core = self.core.change();
+        let Some((span, raw)) = Writer::alone(core).erase(index)? else {
             return Ok(None);
         };
-        self.free_displaced(raw.as_ptr());
+        free_displaced(core, raw.as_ptr());
         // SAFETY: The word was displaced by this write and spared just now: it is ours.
         Ok(Some((span, unsafe { E::from_raw(raw) })))
     }
@@ -253,7 +248,7 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     pub fn duplicate(&self) -> Result<Self, AllocError> {
         Ok(Self::from_core(CoreTree::copy_of(
             self.reader(),
-            &self.core.nodes,
+            &self.core.get().nodes,
         )?))
     }
 
@@ -263,7 +258,7 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     #[must_use]
     pub fn reader(&self) -> Reader<'_, E, C> {
         // SAFETY: While `self` is borrowed, no write happens and nothing is freed.
-        unsafe { Reader::new(&self.core.root) }
+        unsafe { Reader::with_version(&self.core.get().root, self.core.version()) }
     }
 
     /// See [`Reader::is_empty`].
@@ -370,6 +365,13 @@ impl<E: Entry, C: Config> MapleTree<E, C> {
     pub fn dump(&self) -> crate::dump::Dump<'_, E, C> {
         crate::dump::Dump::new(self.reader())
     }
+}
+
+/// Frees what the last write displaced, but for the word `spared`.
+#[inline]
+fn free_displaced<E: Entry, C: Config>(core: &mut CoreTree<E, C>, spared: *mut ()) {
+    // SAFETY: The tree is borrowed by `&mut`, so there is no reader, and the write is over.
+    unsafe { core.nodes.free_retired(spared) };
 }
 
 impl<E: Entry, C: TracksGaps> MapleTree<E, C> {

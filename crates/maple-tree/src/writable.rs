@@ -105,13 +105,15 @@ impl<E: Entry, C: Config, B: Backend, S: ?Sized> TreeWriter<E, C, B, S> {
         write: impl FnOnce(&mut Writer<'_, E, C>) -> R,
     ) -> R {
         let is_alone = self.is_alone();
-        let (root, state) = self.parts_mut();
+        let (root, version, state) = self.parts_mut();
         let State {
             nodes,
             limbo,
             finger: own,
         } = state;
         limbo.before_write::<E, C, B>(nodes);
+        // Ends with this call, behind what the write publishes.
+        let _underway = version.begin();
         let mut writer = if is_alone {
             Writer::unread(root, nodes)
         } else {

@@ -2,6 +2,9 @@
 //! on the real code. Run with `RUSTFLAGS="--cfg loom" cargo test --release --test loom`.
 #![cfg(loom)]
 
+#[path = "loom/positions.rs"]
+mod positions;
+
 use maple_tree::{Fan, MapleTree, SharedMapleTree, Span, Tracked, TreeWriter};
 use std::sync::Arc;
 use vmaple_sync::model;

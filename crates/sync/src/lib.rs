@@ -15,6 +15,7 @@
 //! | [`mutex`] | a small mutex over [`wait::Wait`] |
 //! | [`names`] | what words are called where a checker tells of them |
 //! | [`plants`] | bugs that a build can be asked to have |
+//! | [`unique`] | numbers that name things for good |
 //! | `model` | under a checker: runs a test, and shows the steps of an execution that fails |
 //!
 //! **Architecture Invariant:** a normal build depends on nothing, and on `std` only for waiting.
@@ -39,6 +40,7 @@ pub mod plants;
 pub mod slots;
 #[cfg(any(loom, shuttle))]
 mod steps;
+pub mod unique;
 pub mod wait;
 #[cfg(any(loom, shuttle))]
 mod watched;

@@ -4,7 +4,7 @@ use super::Row;
 use crate::meter::{Meter, Sample};
 use crate::subject::{Entry, GapSubject, Subject};
 use crate::workload::word;
-use maple_tree::{Gaps, MapleTree, Span};
+use maple_tree::{Gaps, MapleTree, Position, Span};
 use std::hint::black_box;
 
 /// Ranges of `len` indices, one at each multiple of `step` below `end`.
@@ -82,7 +82,28 @@ pub(super) fn load<S: Subject>(row: Row<'_>) -> Sample {
     meter.sample(row.name, NR_LOOKUPS, sum, String::new())
 }
 
-/// Walks to each entry from the top, as the loop of the kernel does that keeps no state.
+/// Goes from entry to entry by positions, which are kept between read sections, as the loop of the
+/// kernel does.
+pub(super) fn next_each<S: Subject>(row: Row<'_>) -> Sample {
+    let tree: S = filled(2500, 5, 5);
+    let nr_passes = 30_000;
+    let mut meter = Meter::new();
+    let sum = meter.run(|| {
+        let mut sum = 0;
+        for _ in 0..nr_passes {
+            let mut at = black_box(Position::start());
+            while let Some((word, next)) = tree.next(at) {
+                sum += word >> 1;
+                at = next;
+            }
+        }
+        sum
+    });
+    meter.sample(row.name, 500 * nr_passes, sum, String::new())
+}
+
+/// The same with nothing kept but an index: a walk from the top for each entry. The C side has only
+/// the one loop.
 pub(super) fn find_each<S: Subject>(row: Row<'_>) -> Sample {
     let tree: S = filled(2500, 5, 5);
     let nr_passes = 30_000;

@@ -43,7 +43,7 @@ impl Form {
 pub(crate) const ROWS: &[(&str, u64)] = &[
     ("k_slot_store", 0xc_4c93), ("k_node_store", 0xc030), ("k_awalk", 0x2_bcf3_5c00),
     ("k_walk", 0x14_8aea_f580), ("k_load", 0x14_8aea_f580), ("k_mt_for_each", 0x4_5b5a_1720),
-    ("k_mas_for_each", 0x8_b6b4_2e40), ("k_mas_prev", 0x8_b6b4_2e40), ("k_fork", 0x2b21_4280),
+    ("k_next_from_root", 0x4_5b5a_1720), ("k_mas_for_each", 0x8_b6b4_2e40), ("k_mas_prev", 0x8_b6b4_2e40), ("k_fork", 0x2b21_4280),
     ("load/100", 0x4c87_92f0), ("load/1000", 0x2_efca_bf80), ("load/10000", 0x1d_506c_c5f0),
     ("load/65000", 0xbe_8283_6bf0), ("load/1000000", 0x3d0_f1ff_7bb0),
     ("loaddep/100", 0x4c87_92f0), ("loaddep/1000", 0x2_efca_bf80), ("loaddep/10000", 0x1d_506c_c5f0),
@@ -74,6 +74,7 @@ pub(crate) const ROWS: &[(&str, u64)] = &[
     ("iter/1000000", 0xf434_020e_7636_dc80), ("iter_rnd/1000000", 0xf434_020e_7636_dc80),
     ("iter_r64/1000000", 0xf434_020e_7636_dc80),
     ("mt_for_each/1000", 0x2_54a4_7a80), ("mt_for_each/1000000", 0x918_4f0b_3680),
+    ("next_from_root/1000", 0x2_54a4_7a80), ("next_from_root/1000000", 0x918_4f0b_3680),
     ("dup/100", 0x6_5637_6822), ("dup/1000", 0x322_2cea_9204), ("dup/65000", 0x37_1be9_8b6b_1b04),
     ("dup_rnd/65000", 0x37_1be9_8b6b_1b04),
     ("mt_2readers/10000", 0), ("mt_reader_writer/10000", 0), ("mt_reader_writer/1000", 0),
@@ -81,8 +82,9 @@ pub(crate) const ROWS: &[(&str, u64)] = &[
 
 /// The forms that a row is about: reads are measured in both, writes where the name says.
 pub(crate) fn forms(row: &str) -> &'static [Form] {
-    const READS: [&str; 9] = [
-        "load", "walk", "find", "gap_", "iter", "mt_for", "k_load", "k_walk", "k_m",
+    const READS: [&str; 11] = [
+        "load", "walk", "find", "gap_", "iter", "mt_for", "next", "k_load", "k_walk", "k_m",
+        "k_next",
     ];
     if row.contains("_rcu") || row.starts_with("mt_2") || row.starts_with("mt_r") {
         &[Form::Shared]
@@ -168,7 +170,8 @@ fn plain<S: Subject>(row: Row<'_>) -> Option<Sample> {
         "k_node_store" => kernel::node_store::<S>(row),
         "k_walk" => kernel::walk::<S>(row),
         "k_load" => kernel::load::<S>(row),
-        "k_mt_for_each" => kernel::find_each::<S>(row),
+        "k_mt_for_each" => kernel::next_each::<S>(row),
+        "k_next_from_root" => kernel::find_each::<S>(row),
         "k_mas_for_each" => kernel::each::<S>(row),
         "k_mas_prev" => kernel::each_rev::<S>(row),
         "load" => random::load::<S>(row),
@@ -180,7 +183,8 @@ fn plain<S: Subject>(row: Row<'_>) -> Option<Sample> {
         "remap" => random::remap::<S>(row),
         "build_seq" | "build_mas" | "build" => whole::build::<S>(row),
         "iter" => whole::iterate::<S>(row),
-        "mt_for_each" => whole::find_each::<S>(row),
+        "mt_for_each" => whole::next_each::<S>(row),
+        "next_from_root" => whole::find_each::<S>(row),
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@ use super::{Row, built, memory_note, store_all};
 use crate::meter::{Meter, Sample};
 use crate::subject::{Entry, Subject};
 use crate::workload::{Layout, shuffled, word};
-use maple_tree::{Gaps, MapleTree};
+use maple_tree::{Gaps, MapleTree, Position};
 use std::hint::black_box;
 
 fn nr_builds(row: Row<'_>) -> usize {
@@ -74,6 +74,28 @@ pub(super) fn iterate<S: Subject>(row: Row<'_>) -> Sample {
     let mut meter = Meter::new();
     let sum = meter
         .run(|| (0..nr_passes).fold(0_u64, |sum, _| sum.wrapping_add(black_box(&tree).sum().1)));
+    let note = memory_note(&tree, row.size as u64);
+    meter.sample(row.name, nr_passes * row.size as u64, sum, note)
+}
+
+/// Goes from entry to entry by positions, which are kept between read sections.
+pub(super) fn next_each<S: Subject>(row: Row<'_>) -> Sample {
+    let layout = Layout::mappings(row.size);
+    let tree: S = built(&layout, false);
+    let nr_passes = 20_000_000 / row.size as u64;
+    black_box(tree.sum());
+    let mut meter = Meter::new();
+    let sum = meter.run(|| {
+        let mut sum = 0_u64;
+        for _ in 0..nr_passes {
+            let mut at = black_box(Position::start());
+            while let Some((word, next)) = tree.next(at) {
+                sum = sum.wrapping_add(word >> 1);
+                at = next;
+            }
+        }
+        sum
+    });
     let note = memory_note(&tree, row.size as u64);
     meter.sample(row.name, nr_passes * row.size as u64, sum, note)
 }
