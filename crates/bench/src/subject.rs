@@ -91,6 +91,7 @@ impl<C: Config> Subject for MapleTree<Entry, C> {
         self.get(index).map_or(0, Entry::get)
     }
 
+    #[inline]
     fn walk(&self, index: u64) -> Option<(u64, u64)> {
         let (span, entry) = self.load(index)?;
         Some((entry.get(), span.first))
@@ -169,6 +170,7 @@ impl<C: Config> Subject for SharedMapleTree<Entry, C> {
         self.read(&section).get(index).map_or(0, Entry::get)
     }
 
+    #[inline]
     fn walk(&self, index: u64) -> Option<(u64, u64)> {
         let section = self.enter();
         let (span, entry) = self.read(&section).load(index)?;
