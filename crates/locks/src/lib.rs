@@ -66,6 +66,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test, loom, shuttle))]
 extern crate std;
 
+mod ahead;
 #[cfg(feature = "std")]
 mod bias;
 mod cancel;
@@ -81,6 +82,8 @@ pub mod lockdep;
 #[path = "no_lockdep.rs"]
 mod lockdep;
 mod mmap_lock;
+mod prefetch;
+mod published;
 mod raw_lock;
 mod readers;
 mod refcnt;
@@ -114,4 +117,4 @@ pub use slab::Slab;
 pub use space::{AddressSpace, Space, WaitError};
 pub use tree::{Broken, ChangeError, Fate, InsertError, Place, VmaTree};
 pub use views::{VmaRead, VmaRef, VmaWrite};
-pub use walk::VmaWalk;
+pub use walk::{Glance, VmaWalk};

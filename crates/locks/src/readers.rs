@@ -10,11 +10,13 @@
 //! is looked at under its read lock only.
 #![expect(unsafe_code, reason = "lends slots for as long as the slab is kept")]
 
+use crate::ahead::{Ahead, Seen};
 use crate::env::Environment;
 #[cfg(feature = "std")]
 use crate::env::Host;
 use crate::events::{Event, Events};
 use crate::level::{Held, Nothing};
+use crate::published::Glimpse;
 use crate::sequence::Known;
 use crate::slot::{Handle, VmaSlot};
 use crate::tree::{Shared, VmaTree};
@@ -107,6 +109,14 @@ const GAP_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
 struct Locked<'s, V, E: Environment> {
     slot: &'s VmaSlot<V>,
     hold: Hold<E::Readers>,
+}
+
+/// Whether what was found from `from` on is now where it leaves no gap that may never have been. A
+/// walk has seen that nothing is between `from` and where the VMA began then: if it begins higher
+/// now, somebody else may have got what it had.
+#[inline]
+fn begins_in_time(seen: Span, now: Span, from: u64) -> bool {
+    now.first <= from.max(seen.first) || planted!("false_gap")
 }
 
 /// Looks VMAs up beside the holder of their [`VmaTree`]. Clones are cheap.
@@ -203,11 +213,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
             let found = self.lock_by(
                 Visit::Passing(known),
                 |reader| reader.find(from),
-                // The walk has seen that nothing is between `from` and where the VMA began then.
-                // If it begins higher now, somebody else may have got what it had.
-                |seen, now| {
-                    now.last >= from && (now.first <= from.max(seen.first) || planted!("false_gap"))
-                },
+                |seen, now| now.last >= from && begins_in_time(seen, now, from),
             );
             let Found::Locked(vma) = &found else {
                 return found;
@@ -224,6 +230,44 @@ impl<V, E: Environment> VmaReaders<V, E> {
             spin_loop();
         }
         self.abort(Contention::WriteLocked)
+    }
+
+    /// Reads the next entries of the index from `from` on, for a walk to go on with: none if a
+    /// section was open that may map again what it has freed.
+    pub(crate) fn look_ahead<'l>(&'l self, from: u64, ahead: &mut Ahead<'l, V>) {
+        let before = self.shared.replacing.snapshot();
+        let section = self.index.enter();
+        let entries = self.index.read(&section).iter_from(from);
+        ahead.refill(
+            from,
+            entries.map(|(span, slot)| {
+                slot.prefetch_published();
+                (span, self.keep(slot))
+            }),
+        );
+        drop(section);
+        let is_between = before.is_some_and(|before| self.shared.replacing.is_unchanged(before));
+        if !is_between && !planted!("gaps_ahead_unchecked") {
+            ahead.clear();
+        }
+    }
+
+    /// What the VMA of an entry publishes, if it is still what a walk that has come to `from` looks
+    /// for.
+    #[inline]
+    pub(crate) fn glance<R>(
+        &self,
+        seen: &Seen<'_, V>,
+        from: u64,
+        known: &Known,
+        also: impl FnOnce() -> R,
+    ) -> Option<(Glimpse, R)> {
+        let shared = &self.shared;
+        let (now, also) = seen
+            .slot
+            .published
+            .glance(&shared.seq, known, shared.id(), also)?;
+        (now.span.last >= from && begins_in_time(seen.span, now.span, from)).then_some((now, also))
     }
 
     /// Walks, locks what was found, and looks whether it is still what was looked for.
@@ -288,7 +332,7 @@ impl<V, E: Environment> VmaReaders<V, E> {
     ) -> Result<VmaRead<'l, V, E>, TooManyReaders> {
         assert!(tree.is_read_by(self), "the slab would not be kept");
         let slot = self.keep(vma.slot());
-        match slot.lock.start_read_locked::<E::Readers, E::Wait>(visit) {
+        match slot.lock().start_read_locked::<E::Readers, E::Wait>(visit) {
             // SAFETY: Just locked; the slab is kept during 'l.
             Ok(hold) => Ok(unsafe { VmaRead::new(slot, hold) }),
             Err(_) => Err(TooManyReaders),
@@ -313,9 +357,11 @@ impl<V, E: Environment> VmaReaders<V, E> {
         if matches!(visit, Visit::Passing(_)) {
             slot.prefetch();
         }
-        let hold = slot
-            .lock
-            .start_read::<E::Readers, E::Wait>(&self.shared.seq, visit, || slot.is_in(id))?;
+        let hold =
+            slot.lock()
+                .start_read::<E::Readers, E::Wait>(&self.shared.seq, visit, || {
+                    slot.published.is_in(id)
+                })?;
         Ok(Locked { slot, hold })
     }
 

@@ -38,6 +38,15 @@ impl Known {
         number < self.0.get() || planted!("taken_for_over") && self.0.get() > 0
     }
 
+    /// Whether the write section of this number is over, read anew if that is not known.
+    #[inline]
+    pub(crate) fn is_over_now(&self, number: u64, seq: &MmSeq) -> bool {
+        self.is_over(number) || {
+            self.read(seq);
+            self.is_over(number)
+        }
+    }
+
     /// The number, read anew.
     #[inline]
     pub(crate) fn read(&self, seq: &MmSeq) -> u64 {

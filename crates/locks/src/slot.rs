@@ -2,8 +2,8 @@
 //!
 //! # Safety
 //!
-//! A slot never moves and is never freed while somebody can reach it (see [`crate::slab`]). What
-//! is in its cell may be
+//! A slot never moves and is never freed while somebody can reach it (see [`crate::slab`]). The
+//! value in its cell may be
 //!
 //! 1. read by whoever holds the slot's read lock, or borrows the tree that it is attached to;
 //! 2. written by whoever borrows that tree by `&mut` and holds the slot's write lock, or owns the
@@ -16,17 +16,21 @@
     reason = "lends the content of a cell to holders of the lock"
 )]
 
-use crate::vma_lock::VmaLock;
+use crate::cancel::{Cancel, Cancelled};
+use crate::prefetch;
+use crate::published::Published;
+use crate::scheme::ReadScheme;
+use crate::sequence::Section;
+use crate::vma_lock::{Taken, VmaLock};
 use core::fmt;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, offset_of};
 use core::num::NonZeroUsize;
 use core::ptr::NonNull;
 use maple_tree::{AllocError, Entry, Span};
-use vmaple_sync::atomic::{AtomicUsize, Ordering};
 use vmaple_sync::cell::UnsafeCell;
 use vmaple_sync::names::{Name, named};
+use vmaple_sync::wait::Wait;
 
-static OWNER: Name = Name::new("the VMA's tree");
 static CONTENT: Name = Name::new("the VMA");
 
 /// Names a tree: no two that exist at once have the same.
@@ -34,21 +38,15 @@ static CONTENT: Name = Name::new("the VMA");
 pub(crate) struct TreeId(pub(crate) NonZeroUsize);
 
 /// A VMA and its lock. On cache lines of its own, so that readers of neighbours do not meet.
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct VmaSlot<V> {
-    pub(crate) lock: VmaLock,
-    /// Which tree it is in, as a [`TreeId`]: to be trusted while the slot cannot be recycled.
-    owner: AtomicUsize,
-    content: UnsafeCell<Content<V>>,
+    pub(crate) published: Published,
+    lock: VmaLock,
+    /// What the lock protects, besides the range.
+    value: UnsafeCell<MaybeUninit<V>>,
 }
 
-/// What the lock protects.
-struct Content<V> {
-    span: Span,
-    value: MaybeUninit<V>,
-}
-
-// SAFETY: The content goes from thread to thread as rules 1 and 2 say, by shared reference (`Sync`)
+// SAFETY: The value goes from thread to thread as rules 1 and 2 say, by shared reference (`Sync`)
 // and by value (`Send`).
 unsafe impl<V: Send + Sync> Sync for VmaSlot<V> {}
 // SAFETY: As above.
@@ -58,15 +56,9 @@ impl<V> VmaSlot<V> {
     /// A detached slot without a value.
     pub(crate) fn empty() -> Self {
         Self {
+            published: Published::new(),
             lock: VmaLock::new(),
-            owner: named(&OWNER, AtomicUsize::new(0)),
-            content: named(
-                &CONTENT,
-                UnsafeCell::new(Content {
-                    span: Span::new(0, 0),
-                    value: MaybeUninit::uninit(),
-                }),
-            ),
+            value: named(&CONTENT, UnsafeCell::new(MaybeUninit::uninit())),
         }
     }
 
@@ -75,24 +67,56 @@ impl<V> VmaSlot<V> {
     /// processor while it waits for memory has not locked it yet.
     #[inline]
     pub(crate) fn prefetch(&self) {
-        #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle))))]
-        {
-            use core::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-            let address = core::ptr::from_ref(self).cast::<i8>();
-            // SAFETY: Every x86-64 processor takes it, and it reads nothing: any address will do.
-            unsafe { _mm_prefetch::<_MM_HINT_ET0>(address) };
-            for line in 1..size_of::<Self>().div_ceil(64) {
-                // SAFETY: As above.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(address.wrapping_add(64 * line)) };
-            }
+        let lock = core::ptr::from_ref(&self.lock).cast::<u8>();
+        prefetch::to_write(lock);
+        for line in 1..(size_of::<Self>() - offset_of!(Self, lock)).div_ceil(64) {
+            prefetch::to_read(lock.wrapping_add(64 * line));
         }
     }
 
-    /// Whether it is in that tree. The caller has a reference, or a spot that a writer heeds.
+    /// Asks the processor for what a look without a lock reads.
     #[inline]
-    pub(crate) fn is_in(&self, tree: TreeId) -> bool {
-        // Relaxed: written before the slot was attached, which the caller's reference has acquired.
-        self.owner.load(Ordering::Relaxed) == tree.0.get()
+    pub(crate) fn prefetch_published(&self) {
+        prefetch::to_read(core::ptr::from_ref(&self.published).cast());
+    }
+
+    /// The lock, for readers.
+    #[inline]
+    pub(crate) fn lock(&self) -> &VmaLock {
+        &self.lock
+    }
+
+    /// Write-locks it until the section ends, waiting for its readers.
+    ///
+    /// # Errors
+    ///
+    /// When `cancel` ends the wait: the lock is as it was.
+    #[inline]
+    pub(crate) fn start_write<S: ReadScheme, W: Wait>(
+        &self,
+        section: Section,
+        cancel: Option<&Cancel<W>>,
+    ) -> Result<(), Cancelled> {
+        // Its readers may have the line; it comes while the lock is taken.
+        prefetch::to_write(core::ptr::from_ref(&self.published).cast());
+        if self.lock.start_write::<S, W>(section, cancel)? == Taken::Now {
+            self.published.claim(section);
+        }
+        Ok(())
+    }
+
+    /// Makes it visible, as write-locked. For the owner of a detached slot that was filled.
+    #[inline]
+    pub(crate) fn attach(&self, section: Section) {
+        self.published.open(section);
+        self.lock.attach(section);
+    }
+
+    /// Takes it out of sight for good, and waits for those who have not found out. It is
+    /// write-locked; afterwards it belongs to the caller alone.
+    pub(crate) fn detach<W: Wait>(&self, section: Section) {
+        self.published.close();
+        self.lock.detach::<W>(section);
     }
 
     /// Puts a value into a detached slot.
@@ -101,14 +125,12 @@ impl<V> VmaSlot<V> {
     ///
     /// The caller owns the slot, which is detached and has no value.
     #[inline]
-    pub(crate) unsafe fn fill(&self, tree: TreeId, span: Span, value: V) {
-        // Relaxed: attaching publishes it.
-        self.owner.store(tree.0.get(), Ordering::Relaxed);
+    pub(crate) unsafe fn fill(&self, tree: TreeId, span: Span, facts: u64, value: V) {
+        self.published.fill(tree, span, facts);
         // SAFETY: Rule 2, by the caller's promise.
-        let content = self.content.with_mut(|cell| unsafe { &mut *cell });
-        content.span = span;
+        let cell = self.value.with_mut(|cell| unsafe { &mut *cell });
         // No value is overwritten, by the caller's promise.
-        content.value.write(value);
+        cell.write(value);
     }
 
     /// Takes the value out of a detached slot.
@@ -118,9 +140,9 @@ impl<V> VmaSlot<V> {
     /// The caller owns the slot, which is detached and has a value.
     pub(crate) unsafe fn take(&self) -> (Span, V) {
         // SAFETY: Rule 2, by the caller's promise.
-        let content = self.content.with_mut(|cell| unsafe { &*cell });
+        let value = self.value.with_mut(|cell| unsafe { &*cell });
         // SAFETY: There is a value, by the caller's promise, and it is not used again.
-        (content.span, unsafe { content.value.assume_init_read() })
+        (self.span(), unsafe { value.assume_init_read() })
     }
 
     /// Drops the value of a detached slot.
@@ -131,30 +153,21 @@ impl<V> VmaSlot<V> {
     #[inline]
     pub(crate) unsafe fn clear(&self) {
         // SAFETY: Rule 2, by the caller's promise.
-        let content = self.content.with_mut(|cell| unsafe { &mut *cell });
+        let value = self.value.with_mut(|cell| unsafe { &mut *cell });
         // SAFETY: There is a value, by the caller's promise, and it is not used again.
-        unsafe { content.value.assume_init_drop() };
+        unsafe { value.assume_init_drop() };
     }
 
-    /// The range.
-    ///
-    /// # Safety
-    ///
-    /// Rule 1 for the time of the call.
+    /// The range. It stays so for whoever may read the value.
     #[inline]
-    pub(crate) unsafe fn span(&self) -> Span {
-        // SAFETY: By the caller's promise.
-        self.content.with(|cell| unsafe { (*cell).span })
+    pub(crate) fn span(&self) -> Span {
+        self.published.span()
     }
 
-    /// Changes the range.
-    ///
-    /// # Safety
-    ///
-    /// Rule 2 for the time of the call.
-    pub(crate) unsafe fn set_span(&self, span: Span) {
-        // SAFETY: By the caller's promise.
-        self.content.with_mut(|cell| unsafe { (*cell).span = span });
+    /// Changes the range. For whoever may write the value.
+    #[inline]
+    pub(crate) fn set_span(&self, span: Span) {
+        self.published.set_span(span);
     }
 
     /// The value.
@@ -165,7 +178,7 @@ impl<V> VmaSlot<V> {
     #[inline]
     pub(crate) unsafe fn value<'v>(&self) -> &'v V {
         // SAFETY: By the caller's promise.
-        let value = self.content.with(|cell| unsafe { &(*cell).value });
+        let value = self.value.with(|cell| unsafe { &*cell });
         // SAFETY: As above.
         unsafe { value.assume_init_ref() }
     }
@@ -178,7 +191,7 @@ impl<V> VmaSlot<V> {
     #[inline]
     pub(crate) unsafe fn value_mut<'v>(&self) -> &'v mut V {
         // SAFETY: By the caller's promise.
-        let value = self.content.with_mut(|cell| unsafe { &mut (*cell).value });
+        let value = self.value.with_mut(|cell| unsafe { &mut *cell });
         // SAFETY: As above.
         unsafe { value.assume_init_mut() }
     }

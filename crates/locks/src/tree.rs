@@ -146,6 +146,8 @@ pub struct VmaTree<
     /// Slots that it has taken out, and that are still attached.
     covered: Vec<Handle<V>>,
     len: usize,
+    /// What VMAs publish of their values.
+    facts: fn(&V) -> u64,
 }
 
 type Index<V, E> = TreeWriter<Handle<V>, <E as Environment>::Shape, <E as Environment>::Rcu>;
@@ -191,7 +193,18 @@ impl<V, E: Environment> VmaTree<V, E> {
             met: Vec::new(),
             covered: Vec::new(),
             len: 0,
+            facts: |_| 0,
         })
+    }
+
+    /// The same with VMAs that publish what `facts` makes of their values, for walkers who look at
+    /// them without a lock ([`VmaWalk::glance_next`](crate::VmaWalk::glance_next)). 0 stands for a
+    /// VMA that cannot be told by one word. VMAs that are there already publish when they are
+    /// written next. O(1).
+    #[must_use]
+    pub fn publishing(mut self, facts: fn(&V) -> u64) -> Self {
+        self.facts = facts;
+        self
     }
 
     /// Where its VMAs' memory comes from.
@@ -368,7 +381,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<VmaRead<'t, V, E>, TooManyReaders> {
         let slot = vma.slot();
         match slot
-            .lock
+            .lock()
             .start_read_locked::<E::Readers, E::Wait>(Visit::Wanted)
         {
             // SAFETY: Just locked; the tree, hence the slab, exists during 't.
@@ -382,7 +395,7 @@ impl<V, E: Environment> VmaTree<V, E> {
     #[doc(alias = "vma_assert_write_locked")]
     pub fn is_write_locked(&self, addr: u64) -> bool {
         self.at(addr)
-            .is_some_and(|vma| vma.slot().lock.is_write_locked(self.shared.seq.section()))
+            .is_some_and(|vma| vma.slot().lock().is_write_locked(self.shared.seq.section()))
     }
 
     /// Write-locks the VMA that contains `addr` until the section ends, waiting for its readers.
@@ -419,11 +432,10 @@ impl<V, E: Environment> VmaTree<V, E> {
         let Some(slot) = self.index.near().get(addr) else {
             return Ok(None);
         };
-        lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
-        slot.lock
-            .start_write::<E::Readers, E::Wait>(section, cancel)?;
+        lockdep::about_to_wait::<level::VmaWrite>(slot.lock().place());
+        slot.start_write::<E::Readers, E::Wait>(section, cancel)?;
         // SAFETY: 1 and 2: attached to this tree, which is borrowed by `&mut`, and locked.
-        Ok(Some(unsafe { VmaWrite::new(slot) }))
+        Ok(Some(unsafe { VmaWrite::new(slot, self.facts) }))
     }
 
     /// Write-locks every VMA that overlaps `range`, so that changes there do not wait. O(VMAs).
@@ -440,7 +452,6 @@ impl<V, E: Environment> VmaTree<V, E> {
         let section = self.shared.seq.begin();
         for vma in self.overlapping(range) {
             vma.slot()
-                .lock
                 .start_write::<E::Readers, E::Wait>(section, cancel)?;
         }
         Ok(())

@@ -16,8 +16,10 @@ use crate::slot::VmaSlot;
 use crate::vma_lock::Hold;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut, Range};
 use maple_tree::Span;
+use vmaple_sync::planted;
 
 /// The addresses of a span, `start..end`.
 #[inline]
@@ -56,8 +58,7 @@ impl<'t, V> VmaRef<'t, V> {
     #[inline]
     #[must_use]
     pub fn range(self) -> Range<u64> {
-        // SAFETY: By `new`.
-        addresses(unsafe { self.slot.span() })
+        addresses(self.slot.span())
     }
 
     /// What the embedder keeps in it.
@@ -72,14 +73,14 @@ impl<'t, V> VmaRef<'t, V> {
     #[must_use]
     #[doc(alias = "vma_assert_attached")]
     pub fn is_attached(self) -> bool {
-        self.slot.lock.is_attached()
+        self.slot.lock().is_attached()
     }
 
     /// The word `vm_refcnt`: a report.
     #[must_use]
     #[doc(alias = "vm_refcnt")]
     pub fn refcnt(self) -> u32 {
-        self.slot.lock.refcnt_value()
+        self.slot.lock().refcnt_value()
     }
 }
 
@@ -129,7 +130,7 @@ impl<'l, V, E: Environment> VmaRead<'l, V, E> {
             slot,
             hold,
             held: Held::assume(),
-            note: Note::new(slot.lock.place()),
+            note: Note::new(slot.lock().place()),
         }
     }
 
@@ -142,8 +143,7 @@ impl<'l, V, E: Environment> VmaRead<'l, V, E> {
 
     #[inline]
     pub(crate) fn span(&self) -> Span {
-        // SAFETY: The read lock is held.
-        unsafe { self.slot.span() }
+        self.slot.span()
     }
 
     /// What the embedder keeps in it, and what locks taken under this one borrow.
@@ -171,7 +171,7 @@ impl<V, E: Environment> Drop for VmaRead<'_, V, E> {
     #[inline]
     fn drop(&mut self) {
         self.note.forget();
-        self.slot.lock.end_read::<E::Readers, E::Wait>(self.hold);
+        self.slot.lock().end_read::<E::Readers, E::Wait>(self.hold);
     }
 }
 
@@ -186,8 +186,12 @@ impl<V: fmt::Debug, E: Environment> fmt::Debug for VmaRead<'_, V, E> {
 
 /// A write-locked VMA. It may be changed through this; when this is dropped it stays write-locked
 /// until the write section ends.
+///
+/// What the VMA publishes of its value ([`VmaTree::publishing`](crate::VmaTree::publishing)) is
+/// brought up to date when this is dropped.
 pub struct VmaWrite<'t, V> {
     slot: &'t VmaSlot<V>,
+    facts: fn(&V) -> u64,
     bound: PhantomData<&'t mut V>,
 }
 
@@ -196,9 +200,11 @@ impl<'t, V> VmaWrite<'t, V> {
     ///
     /// The slot is attached to a tree that is borrowed by `&mut` for `'t`, and write-locked in its
     /// open section.
-    pub(crate) unsafe fn new(slot: &'t VmaSlot<V>) -> Self {
+    #[inline]
+    pub(crate) unsafe fn new(slot: &'t VmaSlot<V>, facts: fn(&V) -> u64) -> Self {
         Self {
             slot,
+            facts,
             bound: PhantomData,
         }
     }
@@ -210,15 +216,17 @@ impl<'t, V> VmaWrite<'t, V> {
     /// Its addresses, in bytes. They are changed through the tree.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
-        // SAFETY: By `new`.
-        addresses(unsafe { self.slot.span() })
+        addresses(self.slot.span())
     }
 
-    /// What the embedder keeps in it, for as long as the tree's borrow.
+    /// What the embedder keeps in it, for as long as the tree's borrow. The VMA publishes nothing
+    /// of it until it is written again.
     #[must_use]
     pub fn into_mut(self) -> &'t mut V {
+        let this = ManuallyDrop::new(self);
+        this.slot.published.set_facts(0);
         // SAFETY: By `new`; this was the only view.
-        unsafe { self.slot.value_mut() }
+        unsafe { this.slot.value_mut() }
     }
 }
 
@@ -232,9 +240,24 @@ impl<V> Deref for VmaWrite<'_, V> {
 }
 
 impl<V> DerefMut for VmaWrite<'_, V> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut V {
+        // Nothing is said of it until it is as it will be.
+        if !planted!("facts_kept") {
+            self.slot.published.set_facts(0);
+        }
         // SAFETY: By `new`; `&mut self` is its only use.
         unsafe { self.slot.value_mut() }
+    }
+}
+
+impl<V> Drop for VmaWrite<'_, V> {
+    #[inline]
+    fn drop(&mut self) {
+        let published = &self.slot.published;
+        if published.facts() == 0 {
+            published.set_facts((self.facts)(self));
+        }
     }
 }
 

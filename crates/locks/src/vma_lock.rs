@@ -93,6 +93,15 @@ impl Visit<'_> {
     }
 }
 
+/// When a writer got the lock that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// Earlier in its section.
+    Before,
+    /// By this call.
+    Now,
+}
+
 /// Why a reader did not get in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -205,7 +214,8 @@ impl VmaLock {
         }
     }
 
-    /// Write-locks it until the section ends: waits for its readers.
+    /// Write-locks it until the section ends: waits for its readers. Says whether the section had
+    /// it before.
     ///
     /// # Errors
     ///
@@ -217,12 +227,13 @@ impl VmaLock {
         &self,
         section: Section,
         cancel: Option<&Cancel<W>>,
-    ) -> Result<(), Cancelled> {
+    ) -> Result<Taken, Cancelled> {
         let is_old = planted!("locked_for_ever") && !self.is_write_locked_in(NEVER_LOCKED);
         if is_old || self.is_write_locked_in(section.0) {
-            return Ok(());
+            return Ok(Taken::Before);
         }
-        self.start_write_anew::<S, W>(section, cancel)
+        self.start_write_anew::<S, W>(section, cancel)?;
+        Ok(Taken::Now)
     }
 
     /// The same, where it is not locked yet.

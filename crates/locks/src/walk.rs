@@ -1,13 +1,17 @@
 //! A walk over the VMAs of an address space, one read-locked at a time, beside its writers.
 
+use crate::ahead::Ahead;
 use crate::cancel::Cancel;
 use crate::level::{self, Held, Nothing};
 use crate::lockdep;
 use crate::readers::{Contention, Found};
 use crate::sequence::Known;
 use crate::space::{AddressSpace, ReadOf, Space, WaitError, WaitOf};
+use crate::views::addresses;
 use crate::vma_lock::Visit;
 use core::fmt;
+use core::num::NonZeroU64;
+use core::ops::Range;
 use vmaple_sync::hint::spin_loop;
 
 /// How often a walk looks at a VMA that it finds write-locked, before it waits for the writer:
@@ -28,6 +32,16 @@ const WRITERS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 8 };
 pub struct VmaWalk<'l, T: Space> {
     space: &'l AddressSpace<T>,
     known: Known,
+    ahead: Ahead<'l, T::Vma>,
+}
+
+/// What a walk sees of a VMA without a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// Its addresses, in bytes.
+    pub range: Range<u64>,
+    /// What it publishes of its value.
+    pub facts: NonZeroU64,
 }
 
 impl<T: Space> AddressSpace<T> {
@@ -58,11 +72,58 @@ impl<T: Space> AddressSpace<T> {
         VmaWalk {
             space: self,
             known: Known::default(),
+            ahead: Ahead::default(),
         }
     }
 }
 
 impl<'l, T: Space> VmaWalk<'l, T> {
+    /// What the VMA that contains `from`, or the first one above it, publishes of itself
+    /// ([`VmaTree::publishing`]): nothing is locked, and nobody waits, in either direction. `also`
+    /// is run at a moment when the VMA was just so, or its result is thrown away.
+    ///
+    /// Addresses from `from` to its start were free at some moment during the walk; an address that
+    /// is mapped throughout the walk, by one VMA after another, is not passed over.
+    ///
+    /// None says nothing: there is no VMA, or it publishes nothing, or a writer is at it.
+    /// [`lock_next`](Self::lock_next) has to tell.
+    ///
+    /// The index is looked at once for several VMAs. O(log n) for these.
+    ///
+    /// [`VmaTree::publishing`]: crate::VmaTree::publishing
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[cfg(feature = "std")] {
+    /// use vmaple_locks::{AddressSpace, Held, VmaTree};
+    ///
+    /// let space = AddressSpace::new(VmaTree::<u64>::new().publishing(|value| *value));
+    /// let mut held = Held::nothing();
+    /// space.write(&mut held).insert(0x1000..0x2000, 7).expect("free");
+    /// space.write(&mut held).insert(0x8000..0x9000, 0).expect("free");
+    ///
+    /// let mut walk = space.walk();
+    /// let (seen, ()) = walk.glance_next(0, || ()).expect("publishes 7");
+    /// assert_eq!((seen.range, seen.facts.get()), (0x1000..0x2000, 7));
+    /// assert!(walk.glance_next(0x2000, || ()).is_none(), "publishes nothing");
+    /// # }
+    /// ```
+    pub fn glance_next<R>(&mut self, from: u64, also: impl FnOnce() -> R) -> Option<(Glance, R)> {
+        let readers = self.space.readers();
+        let seen = match self.ahead.next(from) {
+            Some(seen) => seen,
+            None => {
+                readers.look_ahead(from, &mut self.ahead);
+                self.ahead.next(from)?
+            }
+        };
+        let (now, also) = readers.glance(&seen, from, &self.known, also)?;
+        let range = addresses(now.span);
+        let facts = now.facts;
+        Some((Glance { range, facts }, also))
+    }
+
     /// As [`AddressSpace::lock_next_vma`].
     ///
     /// # Errors

@@ -254,7 +254,8 @@ fn random_changes_are_those_of_a_naive_map() {
     for seed in 1..60_u64 {
         let alive = Rc::new(());
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let (mut tree, mut naive) = (Tree::new(), Naive::default());
+        let tree = Tree::new().publishing(|value| value.0 + 1);
+        let (mut tree, mut naive) = (tree, Naive::default());
         for nr in 0..400 {
             step(
                 &mut tree,
@@ -398,4 +399,98 @@ fn a_panic_in_the_middle_leaves_a_valid_tree() {
     tree.validate().expect("valid");
     drop(tree);
     assert_eq!(Rc::strong_count(&alive), 1);
+}
+
+/// A walk without locks sees each VMA as its last section left it, and none that is being changed.
+#[test]
+fn a_glance_sees_what_was_written() {
+    let space = AddressSpace::new(VmaTree::<u64>::new().publishing(|value| *value));
+    let mut held = Held::nothing();
+    space
+        .write(&mut held)
+        .insert(0x1000..0x9000, 5)
+        .expect("free");
+    let seen = |from| {
+        let (seen, ()) = space.walk().glance_next(from, || ())?;
+        Some((seen.range, seen.facts.get()))
+    };
+    assert_eq!(seen(0), Some((0x1000..0x9000, 5)));
+    let mut tree = space.write(&mut held);
+    *tree.write_lock(0x1000).expect("mapped") = 6;
+    assert_eq!(seen(0), None, "the section is open");
+    drop(tree);
+    assert_eq!(seen(0), Some((0x1000..0x9000, 6)));
+
+    let mut tree = space.write(&mut held);
+    tree.carve(0x3000..0x4000, |_| 7, |_| 8).expect("inside");
+    drop(tree);
+    assert_eq!(seen(0), Some((0x1000..0x3000, 6)));
+    assert_eq!(seen(0x3000), Some((0x3000..0x4000, 7)));
+    assert_eq!(seen(0x4fff), Some((0x4000..0x9000, 8)));
+    let mut tree = space.write(&mut held);
+    *tree.write_lock(0x3000).expect("mapped").into_mut() = 9;
+    drop(tree);
+    assert_eq!(seen(0x3000), None, "lent for longer than its view");
+
+    let mut tree = space.write(&mut held);
+    tree.remove(0x3000).expect("memory");
+    drop(tree);
+    assert_eq!(seen(0x3000), Some((0x4000..0x9000, 8)));
+    assert_eq!(seen(0x9000), None, "no more");
+}
+
+/// What a walk has seen ahead is not believed where a VMA has lost addresses in the meantime.
+#[test]
+fn a_walk_does_not_pass_over_what_took_the_place_of_what_it_saw() {
+    let space = AddressSpace::new(VmaTree::<u64>::new().publishing(|value| *value));
+    let mut held = Held::nothing();
+    let mut tree = space.write(&mut held);
+    tree.insert(0x1000..0x4000, 1).expect("free");
+    tree.insert(0x8000..0x9000, 2).expect("free");
+    tree.insert(0xa000..0xb000, 3).expect("free");
+    drop(tree);
+
+    let mut walk = space.walk();
+    let mut next = |from| walk.glance_next(from, || ()).map(|(seen, ())| seen.range);
+    assert_eq!(next(0), Some(0x1000..0x4000));
+    // The second VMA grows over the third; the third one's memory is free.
+    let mut tree = space.write(&mut held);
+    tree.expand(0x8000, 0x8000..0xb000, |_| ()).expect("memory");
+    drop(tree);
+    assert_eq!(next(0x4000), Some(0x8000..0xb000));
+    assert_eq!(next(0xb000), None, "no more");
+
+    let mut walk = space.walk();
+    let mut next = |from| walk.glance_next(from, || ()).map(|(seen, ())| seen.range);
+    // The first VMA is cut, and another takes its addresses, before the walk has come to it.
+    let mut tree = space.write(&mut held);
+    tree.insert(0x5000..0x6000, 5).expect("free");
+    drop(tree);
+    assert_eq!(next(0), Some(0x1000..0x4000));
+    let mut tree = space.write(&mut held);
+    tree.clear_for_good(0x5000..0x6000, |_| ()).expect("memory");
+    tree.insert(0x4000..0x7000, 6).expect("free");
+    drop(tree);
+    assert_eq!(next(0x4000), Some(0x4000..0x7000));
+}
+
+/// A walk comes to a VMA that was cut after it was seen: what took its addresses is in the text.
+#[test]
+fn a_walk_looks_again_behind_a_vma_that_was_cut() {
+    let space = AddressSpace::new(VmaTree::<u64>::new().publishing(|value| *value));
+    let mut held = Held::nothing();
+    let mut tree = space.write(&mut held);
+    tree.insert(0x1000..0x2000, 1).expect("free");
+    tree.insert(0x2000..0x6000, 2).expect("free");
+    tree.insert(0x6000..0x7000, 3).expect("free");
+    drop(tree);
+    let mut walk = space.walk();
+    let mut next = |from| walk.glance_next(from, || ()).map(|(seen, ())| seen.range);
+    assert_eq!(next(0), Some(0x1000..0x2000));
+    let mut tree = space.write(&mut held);
+    tree.split(0x4000, 4).expect("inside");
+    drop(tree);
+    assert_eq!(next(0x2000), Some(0x2000..0x4000));
+    assert_eq!(next(0x4000), Some(0x4000..0x6000), "not passed over");
+    assert_eq!(next(0x6000), Some(0x6000..0x7000));
 }

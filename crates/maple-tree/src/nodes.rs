@@ -94,6 +94,22 @@ struct PoolLink {
     next: *mut PoolLink,
 }
 
+/// Asks the processor for memory that a later write fills, before it does: readers may have lines of
+/// it that they read when it was a node before, and a write that waits for each of them is slow.
+#[inline]
+fn prefetch<N>(memory: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle))))]
+    {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        for line in 0..size_of::<N>().div_ceil(64) {
+            let line = memory.wrapping_add(64 * line);
+            // SAFETY: Every x86-64 processor takes it, and it reads nothing: any address will do.
+            unsafe { _mm_prefetch::<_MM_HINT_ET0>(line.cast()) };
+        }
+    }
+    let _ = memory;
+}
+
 impl Pool {
     const fn new() -> Self {
         Self {
@@ -103,11 +119,12 @@ impl Pool {
     }
 
     #[inline]
-    fn take(&mut self) -> Option<NonNull<u8>> {
+    fn take<N>(&mut self) -> Option<NonNull<u8>> {
         let link = NonNull::new(self.first)?;
         // SAFETY: The pool owns the memory, and `put` wrote a link into it.
         self.first = unsafe { link.as_ref() }.next;
         self.len -= 1;
+        prefetch::<N>(self.first.cast());
         Some(link.cast())
     }
 
@@ -272,7 +289,7 @@ impl<E: Entry, C: Config> Nodes<E, C> {
     #[inline]
     fn take<N: Node>(&mut self, level: usize) -> Result<NonNull<N>, AllocError> {
         debug_assert_eq!(N::IS_LEAF, level == 0);
-        let memory = match self.pool::<N>().take() {
+        let memory = match self.pool::<N>().take::<N>() {
             Some(memory) => memory,
             None => allocate::<N>()?,
         };
@@ -523,7 +540,7 @@ fn fill<N: Node>(pool: &mut Pool, nr: usize) -> Result<(), AllocError> {
 }
 
 fn drain<N: Node>(pool: &mut Pool) {
-    while let Some(memory) = pool.take() {
+    while let Some(memory) = pool.take::<N>() {
         // SAFETY: The pool owned it, and allocated it with this layout.
         unsafe { dealloc(memory.as_ptr(), Layout::new::<N>()) };
     }

@@ -112,6 +112,7 @@ mod munmap;
 mod names;
 mod operations;
 mod placement;
+mod plain;
 mod proc_text;
 mod query;
 mod shared;
@@ -145,6 +146,7 @@ pub use huge::{HugePool, HugePools};
 pub use mm::{Mm, SeedError};
 pub use mmap::{MmapArgs, MmapSource};
 pub use operations::VmaOperations;
+pub use plain::PlainVma;
 pub use proc_text::{
     MappingName, MapsEntry, MapsFormat, MapsPosition, MapsReader, MmSource, NoFigures, NumaFigures,
     NumaMapsFormat, NumaProvider, PageFigures, PageProvider, ReadError, RollupError, ShmemEnabled,

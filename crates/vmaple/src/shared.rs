@@ -2,6 +2,7 @@
 
 use crate::areas::{BrkArea, PublishedAreas};
 use crate::mm::Mm;
+use crate::plain::PlainVma;
 use crate::proc_text::VmaSource;
 use crate::vma::{GateVma, Vma};
 use alloc::sync::Arc;
@@ -220,6 +221,12 @@ impl<E: Environment> VmaSource for SharedSource<'_, E> {
             assert!(self.space.mmap_lock().is_locked(), "as bug 55 had it");
         }
         Ok(next.map(|vma| show(&vma, &self.space.areas.read())))
+    }
+
+    fn glance_next(&mut self, addr: u64) -> Option<PlainVma> {
+        let areas = &self.space.areas;
+        let (seen, areas) = self.walk.glance_next(addr, || areas.read())?;
+        Some(PlainVma::of_word(seen.range, seen.facts, areas))
     }
 
     fn gate(&self) -> Option<&GateVma> {

@@ -10,6 +10,7 @@
 use crate::addr::AddrRange;
 use crate::errno::Errno;
 use crate::flags::VmFlags;
+use crate::plain::PlainVma;
 use crate::split::{part, part_above};
 use crate::vma::Vma;
 use alloc::alloc::handle_alloc_error;
@@ -144,7 +145,7 @@ impl<E: Environment> Clone for VmaTree<E> {
     /// Without memory it ends the program as any other clone does.
     fn clone(&self) -> Self {
         let mut copy = VmaTree {
-            locked: Locked::new_in(self.locked.slab()),
+            locked: Locked::new_in(self.locked.slab()).publishing(PlainVma::to_word),
         };
         for vma in self.iter() {
             if copy.insert(vma.clone()).is_err() {
@@ -159,7 +160,7 @@ impl<E: Environment> Clone for VmaTree<E> {
 impl<E: Environment> VmaTree<E> {
     pub(crate) fn new() -> Self {
         VmaTree {
-            locked: Locked::new(),
+            locked: Locked::new().publishing(PlainVma::to_word),
         }
     }
 

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use vmaple::locks::{Cancel, Held};
 use vmaple::{
     AddrRange, Backing, BrkArea, Device, FileAccess, FileId, FileKind, GateVma, MappedFile,
     MapsFormat, MapsPosition, MapsReader, Mm, MmConfig, MmapArgs, NoFigures, Query, ReadError,
-    ShmemHuge, SmapsFormat, SmapsRules, ThpEnabled, VmFlags, Vma, VmaSource,
+    SharedMm, ShmemHuge, SmapsFormat, SmapsRules, ThpEnabled, VmFlags, Vma, VmaSource,
 };
 
 /// A file with a name of this length and a newline in it.
@@ -54,13 +55,14 @@ const PAGE: u64 = 4096;
 
 /// Mappings with and without names, some of them long, and a gate.
 fn some_map() -> Mm {
-    let mut mm = Mm::seed(
-        MmConfig::x86_64(),
-        BrkArea::default(),
-        [],
-        Some(GateVma::vsyscall()),
-    )
-    .unwrap();
+    some_map_with(BrkArea::default())
+}
+
+fn some_map_with(areas: BrkArea) -> Mm {
+    let gate = Some(GateVma::vsyscall());
+    let mut config = MmConfig::x86_64();
+    config.features.anon_vma_name = true;
+    let mut mm = Mm::seed(config, areas, [], gate).unwrap();
     for slot in 0..40 {
         let addr = BASE + slot * 4 * PAGE;
         let args = match slot % 4 {
@@ -109,6 +111,39 @@ fn any_buffer_size_gives_the_same_text() {
         }
         assert!(read == text, "buffers of {size} bytes");
         assert_eq!(reader.position(), MapsPosition::End);
+    }
+}
+
+/// Most lines of a shared address space are told without a lock, the others under one: both are
+/// those of its single owner.
+#[test]
+fn a_shared_space_reads_the_same() {
+    let heap = BASE + 2 * 4 * PAGE;
+    let mut mm = some_map_with(BrkArea {
+        start_brk: heap,
+        brk: heap + 1,
+        start_stack: BASE + 7 * 4 * PAGE + 8,
+        ..BrkArea::default()
+    });
+    for slot in [5, 6] {
+        let addr = BASE + slot * 4 * PAGE;
+        assert_eq!(mm.prctl_set_vma_name(addr, PAGE, Some(b"arena")), Ok(()));
+    }
+    let text = whole(&mm);
+    let part = |part: &str| String::from_utf8_lossy(&text).matches(part).count();
+    assert_eq!(["[heap]", "[stack]", "[anon:arena]"].map(part), [1, 1, 2]);
+    let space = SharedMm::new(mm);
+    let (mut held, cancel) = (Held::nothing(), Cancel::new());
+    for size in [1, 37, 4096, 100_000] {
+        let (mut read, mut buf, mut reader) = (Vec::new(), vec![0; size], MapsReader::new());
+        loop {
+            let mut source = space.vma_source(&mut held, &cancel);
+            match reader.read(&mut source, &mut buf).expect("never cancelled") {
+                0 => break,
+                len => read.extend_from_slice(&buf[..len]),
+            }
+        }
+        assert!(read == text, "buffer of {size}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod biased;
 mod mmap_lock;
+mod published;
 mod vma_lock;
 
 use crate::sequence::MmSeq;

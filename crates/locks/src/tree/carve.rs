@@ -145,10 +145,9 @@ impl<V, E: Environment> VmaTree<V, E> {
             }
             return Err(error.cause.into());
         }
+        slot.set_span(Span::new(was.first, span.first - 1));
         // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked by the callers.
-        unsafe { slot.set_span(Span::new(was.first, span.first - 1)) };
-        // SAFETY: As above.
-        Ok(unsafe { VmaWrite::new(slot) })
+        Ok(unsafe { VmaWrite::new(slot, self.facts) })
     }
 
     /// The range as a span, and the VMA that it lies inside of, with that one's span.

@@ -183,15 +183,15 @@ impl<V, E: Environment> VmaTree<V, E> {
     pub(super) fn attach_to(&mut self, handle: Handle<V>, section: Section, span: Span, value: V) {
         let slot = Self::slot(handle);
         // SAFETY: A free slot, owned by this tree.
-        unsafe { slot.fill(self.shared.id(), span, value) };
-        slot.lock.attach(section);
+        unsafe { slot.fill(self.shared.id(), span, (self.facts)(&value), value) };
+        slot.attach(section);
         self.len += 1;
     }
 
     /// Detaches a slot that is not in the index, frees it, and hands its content out.
     pub(super) fn detach(&mut self, section: Section, handle: Handle<V>) -> (Span, V) {
         let slot = Self::slot(handle);
-        slot.lock.detach::<E::Wait>(section);
+        slot.detach::<E::Wait>(section);
         self.len -= 1;
         // SAFETY: Detached, and attached with a value before.
         let content = unsafe { slot.take() };
@@ -209,13 +209,11 @@ impl<V, E: Environment> VmaTree<V, E> {
         gone: impl FnOnce(Span, &mut V),
     ) {
         let slot = Self::slot(handle);
-        slot.lock.detach::<E::Wait>(section);
+        slot.detach::<E::Wait>(section);
         self.len -= 1;
         let last_words = Discarded(slot);
-        // SAFETY: Detached, hence this tree's alone.
-        let span = unsafe { slot.span() };
-        // SAFETY: As above, and attached with a value before.
-        gone(span, unsafe { slot.value_mut() });
+        // SAFETY: Detached, hence this tree's alone, and attached with a value before.
+        gone(slot.span(), unsafe { slot.value_mut() });
         drop(last_words);
         self.free_slot(handle);
     }
@@ -253,7 +251,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         // SAFETY: A slot of this tree: 3.
         let slot = unsafe { &*slot };
         // SAFETY: Attached by `store_new`, and write-locked; borrowed by `&mut`.
-        Ok(unsafe { VmaWrite::new(slot) })
+        Ok(unsafe { VmaWrite::new(slot, self.facts) })
     }
 
     /// Gives `range` to the VMA at `addr`, which lies within it, in one step. VMAs wholly in the
@@ -306,11 +304,10 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.index
             .store(span, handle)
             .map_err(|error| error.cause)?;
-        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
-        unsafe { slot.set_span(span) };
+        slot.set_span(span);
         self.settle(section, met, fate);
-        // SAFETY: As above.
-        Ok(unsafe { VmaWrite::new(slot) })
+        // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
+        Ok(unsafe { VmaWrite::new(slot, self.facts) })
     }
 
     /// Cuts the VMA that contains `addr`, not as its first address, in two there: what lies below
@@ -344,10 +341,9 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.store_new(above, upper, |index, handle| {
             index.store(above, handle).map_err(|error| error.cause)
         })?;
+        slot.set_span(Span::new(was.start, addr - 1));
         // SAFETY: Attached to this tree, borrowed by `&mut`, and write-locked.
-        unsafe { slot.set_span(Span::new(was.start, addr - 1)) };
-        // SAFETY: As above.
-        Ok(unsafe { VmaWrite::new(slot) })
+        Ok(unsafe { VmaWrite::new(slot, self.facts) })
     }
 
     /// Takes the VMA that contains `addr` out and hands it over.
@@ -385,7 +381,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         mut copy: impl FnMut(VmaRef<'_, V>) -> Option<V>,
     ) -> Result<Self, ChangeError> {
         let section = self.shared.seq.begin();
-        let mut child = Self::try_new_in(&self.shared.slab)?;
+        let mut child = Self::try_new_in(&self.shared.slab)?.publishing(self.facts);
         for vma in self.iter() {
             if !planted!("fork_without_locks") {
                 self.write_lock_slot(section, vma.slot());
@@ -402,9 +398,9 @@ impl<V, E: Environment> VmaTree<V, E> {
 
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub(super) fn write_lock_slot(&self, section: Section, slot: &VmaSlot<V>) {
-        lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
+        lockdep::about_to_wait::<level::VmaWrite>(slot.lock().place());
         // Without a canceller there is no error.
-        let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
+        let _ = slot.start_write::<E::Readers, E::Wait>(section, None);
     }
 
     /// Write-locks every VMA that meets `span`, and notes in `self.met` and in the answer what a
@@ -452,9 +448,9 @@ impl<V, E: Environment> VmaTree<V, E> {
             if refused.is_some() {
                 return ControlFlow::Break(());
             }
-            lockdep::about_to_wait::<level::VmaWrite>(slot.lock.place());
+            lockdep::about_to_wait::<level::VmaWrite>(slot.lock().place());
             // Without a canceller there is no error.
-            let _ = slot.lock.start_write::<E::Readers, E::Wait>(section, None);
+            let _ = slot.start_write::<E::Readers, E::Wait>(section, None);
             ControlFlow::Continue(())
         });
         match refused {
@@ -464,14 +460,13 @@ impl<V, E: Environment> VmaTree<V, E> {
     }
 
     /// Moves the ends of a VMA that has lost part of its range to a store, and is write-locked.
-    pub(super) fn trim(trimmed: &Trimmed<V>, fate: &mut impl FnMut(Fate<'_, V>)) {
+    pub(super) fn trim(&self, trimmed: &Trimmed<V>, fate: &mut impl FnMut(Fate<'_, V>)) {
         let Trimmed { handle, was, is } = *trimmed;
         let slot = Self::slot(handle);
+        slot.set_span(is);
         // SAFETY: Attached to the tree, borrowed by `&mut` by the caller, and write-locked.
-        unsafe { slot.set_span(is) };
-        // SAFETY: As above, and this is the only view of it.
-        let value = unsafe { slot.value_mut() };
-        fate(Fate::Trimmed(addresses(was), addresses(is), value));
+        let mut vma = unsafe { VmaWrite::new(slot, self.facts) };
+        fate(Fate::Trimmed(addresses(was), addresses(is), &mut vma));
     }
 
     /// After the store: moves the ends of those that were trimmed, detaches those covered.
@@ -484,10 +479,10 @@ impl<V, E: Environment> VmaTree<V, E> {
         debug_assert!(self.covered.is_empty());
         core::mem::swap(&mut self.met, &mut self.covered);
         if let Some(below) = met.below {
-            Self::trim(&below, &mut fate);
+            self.trim(&below, &mut fate);
         }
         if let Some(above) = met.above {
-            Self::trim(&above, &mut fate);
+            self.trim(&above, &mut fate);
         }
         self.detach_covered(section, |span, value| {
             fate(Fate::Gone(addresses(span), value));
@@ -515,7 +510,7 @@ impl<V, E: Environment> Drop for VmaTree<V, E> {
         let slots = self.index.reader().iter().map(|(_, slot)| slot);
         for slot in slots {
             self.write_lock_slot(section, slot);
-            slot.lock.detach::<E::Wait>(section);
+            slot.detach::<E::Wait>(section);
             // SAFETY: Detached, and attached with a value before.
             let content = unsafe { slot.take() };
             // SAFETY: From this slab, and nobody's any more.

@@ -186,7 +186,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.write_lock_slot(section, Self::slot(handle));
         self.index.clear(span)?;
         match is {
-            Some(is) => Self::trim(&Trimmed { handle, was, is }, &mut fate),
+            Some(is) => self.trim(&Trimmed { handle, was, is }, &mut fate),
             None => self.discard(section, handle, |span, value| {
                 fate(Fate::Gone(addresses(span), value));
             }),

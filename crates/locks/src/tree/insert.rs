@@ -69,7 +69,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             return Err(error.cause.into());
         }
         // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
-        Ok(unsafe { VmaWrite::new(Self::slot(handle)) })
+        Ok(unsafe { VmaWrite::new(Self::slot(handle), self.facts) })
     }
 
     /// Attaches a VMA and stores it; undoes the first if the second fails.
@@ -84,7 +84,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         let handle = self.attach(section, span, value)?;
         match store(&mut self.index, handle) {
             // SAFETY: Attached to this tree, which is borrowed by `&mut`, and write-locked.
-            Ok(()) => Ok(unsafe { VmaWrite::new(Self::slot(handle)) }),
+            Ok(()) => Ok(unsafe { VmaWrite::new(Self::slot(handle), self.facts) }),
             Err(error) => {
                 let (_, value) = self.detach(section, handle);
                 let cause = error.into();

@@ -26,6 +26,8 @@ pub enum Broken {
     Detached(Range<u64>),
     /// The VMA in this range belongs to another tree.
     Foreign(Range<u64>),
+    /// The VMA in this range publishes what is not so.
+    Misreported(Range<u64>),
     /// The tree counts the first number of VMAs and has the second.
     Miscounted(usize, usize),
 }
@@ -39,6 +41,9 @@ impl fmt::Display for Broken {
             }
             Self::Detached(vma) => write!(f, "the VMA at {vma:#x?} is detached"),
             Self::Foreign(vma) => write!(f, "the VMA at {vma:#x?} is of another tree"),
+            Self::Misreported(vma) => {
+                write!(f, "the VMA at {vma:#x?} publishes what it is not")
+            }
             Self::Miscounted(counted, found) => {
                 write!(f, "{counted} VMAs counted, {found} found")
             }
@@ -76,16 +81,20 @@ impl<V, E: Environment> VmaTree<V, E> {
         for (span, slot) in self.index.reader().iter() {
             nr_found += 1;
             let at = addresses(span);
-            // SAFETY: Attached to this tree, which is borrowed.
-            let says = unsafe { slot.span() };
+            let says = slot.span();
             if says != span {
                 return Err(Broken::Elsewhere(at, addresses(says)));
             }
-            if !slot.lock.is_attached() {
+            if !slot.lock().is_attached() {
                 return Err(Broken::Detached(at));
             }
-            if !slot.is_in(self.shared.id()) {
+            if !slot.published.is_in(self.shared.id()) {
                 return Err(Broken::Foreign(at));
+            }
+            // SAFETY: Attached to this tree, which is borrowed.
+            let facts = (self.facts)(unsafe { slot.value() });
+            if ![0, facts].contains(&slot.published.facts()) {
+                return Err(Broken::Misreported(at));
             }
         }
         if nr_found != self.len {
@@ -123,32 +132,34 @@ mod tests {
         assert_eq!(tree.validate(), Err(Broken::Miscounted(3, 2)));
         tree.len -= 1;
 
-        // SAFETY: The tree is this thread's alone, and nobody reads.
-        unsafe { slot.set_span(Span::new(0x1000, 0x1000)) };
+        slot.set_span(Span::new(0x1000, 0x1000));
         let elsewhere = Broken::Elsewhere(at.clone(), 0x1000..0x1001);
         assert_eq!(tree.validate(), Err(elsewhere));
-        // SAFETY: As above.
-        unsafe { slot.set_span(Span::new(0x1000, 0x1fff)) };
+        slot.set_span(Span::new(0x1000, 0x1fff));
+
+        slot.published.set_facts(3);
+        assert_eq!(tree.validate(), Err(Broken::Misreported(at.clone())));
+        slot.published.set_facts(0);
 
         let section = tree.shared.seq.begin();
         tree.write_lock(0x1000).expect("mapped");
-        slot.lock.detach::<DefaultWait>(section);
+        slot.detach::<DefaultWait>(section);
         assert_eq!(tree.validate(), Err(Broken::Detached(at.clone())));
         let other = self::tree();
         // SAFETY: The slot is detached, this thread's alone, and has a value.
         let (span, value) = unsafe { slot.take() };
         // SAFETY: The same, and its value was taken.
-        unsafe { slot.fill(other.shared.id(), span, value) };
-        slot.lock.attach(section);
+        unsafe { slot.fill(other.shared.id(), span, 0, value) };
+        slot.attach(section);
         assert_eq!(tree.validate(), Err(Broken::Foreign(at)));
         assert_eq!(other.validate(), Ok(()));
 
-        slot.lock.detach::<DefaultWait>(section);
+        slot.detach::<DefaultWait>(section);
         // SAFETY: As above.
         let (span, value) = unsafe { slot.take() };
         // SAFETY: As above.
-        unsafe { slot.fill(tree.shared.id(), span, value) };
-        slot.lock.attach(section);
+        unsafe { slot.fill(tree.shared.id(), span, 0, value) };
+        slot.attach(section);
         assert_eq!(tree.validate(), Ok(()));
         tree.end_write();
     }

@@ -6,6 +6,7 @@ use crate::areas::BrkArea;
 use crate::file::{Device, FileRef};
 use crate::flags::VmFlags;
 use crate::mm::Mm;
+use crate::plain::PlainVma;
 use crate::vma::{Backing, GateVma, Vma};
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,16 +41,25 @@ impl<'a> MappingName<'a> {
                 _ => MappingName::File(file),
             },
             Backing::Special(special) => MappingName::Special(&special.name),
-            Backing::Anonymous => {
-                if vma.start < areas.brk && vma.end > areas.start_brk {
-                    MappingName::Heap
-                } else if vma.start <= areas.start_stack && vma.end >= areas.start_stack {
-                    MappingName::Stack
-                } else {
+            Backing::Anonymous => match MappingName::by_place(vma.range(), areas) {
+                MappingName::None => {
                     let name = vma.anon_name.as_deref();
                     name.map_or(MappingName::None, MappingName::Anonymous)
                 }
-            }
+                name => name,
+            },
+        }
+    }
+
+    /// The name that anonymous memory has by where it lies.
+    #[inline]
+    fn by_place(range: AddrRange, areas: &BrkArea) -> MappingName<'a> {
+        if range.start < areas.brk && range.end > areas.start_brk {
+            MappingName::Heap
+        } else if range.start <= areas.start_stack && range.end >= areas.start_stack {
+            MappingName::Stack
+        } else {
+            MappingName::None
         }
     }
 }
@@ -134,6 +144,25 @@ impl<'a> MapsEntry<'a> {
             device,
             inode,
             name: MappingName::of(vma, areas),
+        }
+    }
+
+    /// The entry of a VMA that was told without a lock.
+    #[inline]
+    #[must_use]
+    pub fn of_plain(vma: &PlainVma) -> MapsEntry<'static> {
+        let FilePlace {
+            offset,
+            device,
+            inode,
+        } = FilePlace::default();
+        MapsEntry {
+            range: vma.range,
+            flags: vma.flags,
+            offset,
+            device,
+            inode,
+            name: MappingName::by_place(vma.range, &vma.areas),
         }
     }
 

@@ -137,6 +137,16 @@ impl MapsReader {
     }
 }
 
+/// What of an entry a reader shows that has come to `addr`.
+#[inline]
+fn rest(entry: MapsEntry<'_>, addr: u64) -> MapsEntry<'_> {
+    if vmaple_sync::planted!("whole_line_again") {
+        entry
+    } else {
+        entry.from_addr(addr)
+    }
+}
+
 impl<F: VmaFormat> MapsReader<F> {
     /// A reader at the start of a text of this format.
     #[must_use]
@@ -304,17 +314,18 @@ impl<F: VmaFormat> MapsReader<F> {
         // Relaxed: it is wrong in any order.
         let addr = addr.max(SHARED.fetch_max(addr, vmaple_sync::atomic::Ordering::Relaxed));
         let page_shift = source.page_shift();
-        let format = &mut self.format;
-        let may_copy = S::OTHERS_WAIT && format.needs_entry_only();
+        let may_copy = S::OTHERS_WAIT && self.format.needs_entry_only();
+        if may_copy && let Some(plain) = source.glance_next(addr) {
+            self.format
+                .put(&rest(MapsEntry::of_plain(&plain), addr), None, text);
+            return Ok(MapsPosition::Address(plain.range.end));
+        }
         let shown = source.with_next(addr, |vma, areas| {
-            let mut entry = MapsEntry::of(vma, areas, page_shift);
-            if !vmaple_sync::planted!("whole_line_again") {
-                entry = entry.from_addr(addr);
-            }
+            let entry = rest(MapsEntry::of(vma, areas, page_shift), addr);
             if may_copy && let Some(copy) = entry.owned() {
                 return (MapsPosition::Address(vma.end), Some(copy));
             }
-            format.put(&entry, Some(vma), text);
+            self.format.put(&entry, Some(vma), text);
             (MapsPosition::Address(vma.end), None)
         })?;
         let Some((next, copy)) = shown else {

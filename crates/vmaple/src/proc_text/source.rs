@@ -5,6 +5,7 @@
 
 use crate::areas::BrkArea;
 use crate::mm::Mm;
+use crate::plain::PlainVma;
 use crate::vma::{GateVma, Vma};
 use alloc::boxed::Box;
 use core::convert::Infallible;
@@ -34,6 +35,15 @@ pub trait VmaSource {
         addr: u64,
         show: impl FnOnce(&Vma, &BrkArea) -> R,
     ) -> Result<Option<R>, Self::Error>;
+
+    /// The first VMA that ends above `addr`, if it can be told in full without a lock. The line of
+    /// such a VMA costs its writers nothing.
+    ///
+    /// None says nothing: [`with_next`](Self::with_next) has to tell.
+    fn glance_next(&mut self, addr: u64) -> Option<PlainVma> {
+        let _ = addr;
+        None
+    }
 
     /// The gate VMA, which is shown after all others.
     #[doc(alias = "get_gate_vma")]
