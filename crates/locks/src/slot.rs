@@ -119,18 +119,25 @@ impl<V> VmaSlot<V> {
         self.lock.detach::<W>(section);
     }
 
-    /// Puts a value into a detached slot.
+    /// Puts a value into a detached slot, and what `facts` makes of it. Should `value` panic, the
+    /// slot has none.
     ///
     /// # Safety
     ///
     /// The caller owns the slot, which is detached and has no value.
     #[inline]
-    pub(crate) unsafe fn fill(&self, tree: TreeId, span: Span, facts: u64, value: V) {
-        self.published.fill(tree, span, facts);
+    pub(crate) unsafe fn fill(
+        &self,
+        tree: TreeId,
+        span: Span,
+        facts: fn(&V) -> u64,
+        value: impl FnOnce() -> V,
+    ) {
         // SAFETY: Rule 2, by the caller's promise.
         let cell = self.value.with_mut(|cell| unsafe { &mut *cell });
         // No value is overwritten, by the caller's promise.
-        cell.write(value);
+        let value = cell.write(value());
+        self.published.fill(tree, span, facts(value));
     }
 
     /// Takes the value out of a detached slot.

@@ -141,10 +141,11 @@ pub struct VmaTree<
     shared: Joint<Shared<V, E>>,
     /// Free slots at hand, so that most changes need not go to the slab.
     store: Vec<Handle<V>>,
-    /// Slots that the change at work will take out of the index. Means nothing between changes.
+    /// Slots that the change at work takes out of the index. Means nothing between changes but for
+    /// what `nr_covered` says.
     met: Vec<Handle<V>>,
-    /// Slots that it has taken out, and that are still attached.
-    covered: Vec<Handle<V>>,
+    /// So many of `met`, the first, are out of the index and still attached.
+    nr_covered: usize,
     len: usize,
     /// What VMAs publish of their values.
     facts: fn(&V) -> u64,
@@ -191,7 +192,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             shared: shared.map_err(|_| ChangeError::OutOfMemory)?,
             store: Vec::new(),
             met: Vec::new(),
-            covered: Vec::new(),
+            nr_covered: 0,
             len: 0,
             facts: |_| 0,
         })

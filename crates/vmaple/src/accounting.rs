@@ -35,6 +35,15 @@ pub(crate) fn count_vma(counters: &mut Counters, vma: &Vma, page_shift: u32) {
     count_pages(counters, vma.flags, (vma.len() >> page_shift).cast_signed());
 }
 
+/// Flags that say which kind of memory it is.
+const OF_A_KIND: VmFlags = VmFlags::EXEC
+    .union(VmFlags::WRITE)
+    .union(VmFlags::SHARED)
+    .union(VmFlags::GROWSDOWN);
+
+/// Flags on which it depends what counts a page.
+pub(crate) const COUNTED: VmFlags = OF_A_KIND.union(VmFlags::LOCKED).union(VmFlags::ACCOUNT);
+
 /// What counts pages of this kind, beside what counts all.
 #[inline]
 fn counter_of_kind(counters: &mut Counters, flags: VmFlags) -> Option<&mut u64> {
@@ -65,10 +74,6 @@ pub(crate) fn count_pages(counters: &mut Counters, flags: VmFlags, pages: i64) {
 /// Counts pages that had the flags `was` under the flags `is`.
 #[inline]
 pub(crate) fn recount_pages(counters: &mut Counters, was: VmFlags, is: VmFlags, pages: i64) {
-    const OF_A_KIND: VmFlags = VmFlags::EXEC
-        .union(VmFlags::WRITE)
-        .union(VmFlags::SHARED)
-        .union(VmFlags::GROWSDOWN);
     let changed = was ^ is;
     let mut settle = |flags, pages| {
         if let Some(counter) = counter_of_kind(counters, flags) {

@@ -5,6 +5,7 @@
 //! equal userfaultfd registration and name, and anonymous pages that can share one reverse
 //! mapping. Checked against a running 6.18 by `crates/judge`.
 
+use crate::accounting::COUNTED;
 use crate::addr::AddrRange;
 use crate::flags::VmFlags;
 use crate::vma::{AnonVma, Backing, UffdId, Vma};
@@ -12,6 +13,8 @@ use alloc::sync::Arc;
 
 /// Flags in which two VMAs may differ and still become one; the result has them if either had.
 pub(crate) const STICKY: VmFlags = VmFlags::SOFTDIRTY.union(VmFlags::MAYBE_GUARD);
+// VMAs that become one count alike.
+const _: () = assert!(!STICKY.intersects(COUNTED));
 
 /// A range with the properties it is to have.
 #[derive(Clone, Debug)]
@@ -67,6 +70,7 @@ pub(crate) enum ExistingMerge {
 
 /// Whether a VMA with anon_vma `target` can take in pages of one with `source`.
 #[doc(alias = "is_mergeable_anon_vma")]
+#[inline]
 fn anon_vmas_fit(target: Option<AnonVma>, source: Option<AnonVma>) -> bool {
     match (target, source) {
         (None, None) => true,
@@ -89,6 +93,7 @@ fn properties_fit(vma: &Vma, proposal: &Proposal<'_>) -> bool {
 
 /// Whether the range may be added at the end of `prev`.
 #[doc(alias = "can_vma_merge_after")]
+#[inline]
 fn fits_after(prev: &Vma, proposal: &Proposal<'_>) -> bool {
     prev.end == proposal.range.start
         && properties_fit(prev, proposal)
@@ -98,6 +103,7 @@ fn fits_after(prev: &Vma, proposal: &Proposal<'_>) -> bool {
 
 /// Whether the range may be added at the start of `next`.
 #[doc(alias = "can_vma_merge_before")]
+#[inline]
 fn fits_before(next: &Vma, proposal: &Proposal<'_>) -> bool {
     let pages = proposal.range.len() >> proposal.page_shift;
     next.start == proposal.range.end
@@ -107,6 +113,7 @@ fn fits_before(next: &Vma, proposal: &Proposal<'_>) -> bool {
 }
 
 /// Whether next may be joined, given whether prev is: both have to go together too.
+#[inline]
 fn fits_right(prev: Option<&Vma>, next: &Vma, proposal: &Proposal<'_>) -> bool {
     if !fits_before(next, proposal) {
         return false;
@@ -146,6 +153,7 @@ pub(crate) fn decide_new(
 
 /// Decides about the part `proposal.range` of `middle`, which is to get the proposed properties.
 #[doc(alias = "vma_merge_existing_range")]
+#[inline]
 pub(crate) fn decide_existing(
     prev: Option<&Vma>,
     middle: &Vma,

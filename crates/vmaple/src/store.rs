@@ -72,8 +72,16 @@ impl Change {
 /// What becomes of a range that gets new properties.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Decided {
-    /// The VMA at this address takes it in, and becomes this.
-    Merge(ExistingMerge, u64, Merged),
+    /// A neighbour takes it in.
+    Merge {
+        case: ExistingMerge,
+        /// An address of the neighbour.
+        target: u64,
+        /// What the neighbour becomes.
+        merged: Merged,
+        /// The flags the range has.
+        was: VmFlags,
+    },
     /// It becomes a VMA of its own.
     Cut {
         /// What it is part of.
@@ -181,10 +189,7 @@ impl<E: Environment> Mm<E> {
         outcome
     }
 
-    /// Makes the VMA that contains `addr` cover all of `range`; see [`VmaTree::expand`].
-    ///
-    /// [`VmaTree::expand`]: crate::vma_tree::VmaTree::expand
-    #[inline]
+    /// Makes the VMA that contains `addr` cover all of `range`, where nothing else is.
     pub(crate) fn expand(
         &mut self,
         addr: u64,
@@ -192,21 +197,32 @@ impl<E: Environment> Mm<E> {
         change: impl FnOnce(&mut Vma),
     ) -> Result<(), Errno> {
         let (counters, shift) = (&mut self.counters, self.config.page_shift());
-        let mut tally = Tally::new(shift);
-        let count = |gain| tally.add(counters, gain);
-        let outcome = self.tree.expand(addr, range, shift, change, count);
-        tally.settle(counters);
-        outcome
+        self.tree.expand(addr, range, shift, |vma| {
+            let gained = range.len() - vma.len();
+            count_pages(counters, vma.flags, (gained >> shift).cast_signed());
+            change(vma);
+        })
     }
 
     /// Carries out a merge: the VMA that contains `addr` becomes `merged`.
+    ///
+    /// VMAs that become one count alike, so all that the sizes change by is what the range they
+    /// take in does: the caller counts that.
     #[inline]
     fn become_merged(&mut self, addr: u64, merged: Merged) -> Result<(), Errno> {
-        self.expand(addr, merged.range, |vma| {
+        let shift = self.config.page_shift();
+        self.tree.expand(addr, merged.range, shift, |vma| {
             vma.pgoff = merged.pgoff;
             vma.flags = merged.flags;
             vma.anon_vma = merged.anon_vma;
         })
+    }
+
+    /// Counts the pages of a range that had the flags `was` under the flags `is`.
+    #[inline]
+    fn recount(&mut self, range: AddrRange, was: VmFlags, is: VmFlags) {
+        let pages = self.pages(range.len()).cast_signed();
+        recount_pages(&mut self.counters, was, is, pages);
     }
 
     /// Changes the flags of a whole VMA without looking at its neighbours.
@@ -280,7 +296,9 @@ impl<E: Environment> Mm<E> {
             self.store_new(vma)?;
             return Ok(range);
         };
+        let (flags, pages) = (vma.flags, self.pages(vma.len()).cast_signed());
         self.become_merged(target, merged)?;
+        count_pages(&mut self.counters, flags, pages);
         self.counters.merges.count_new(case);
         Ok(merged.range)
     }
@@ -354,7 +372,13 @@ impl<E: Environment> Mm<E> {
         if reaches_an_end
             && let Some((case, target, merged)) = self.merge_of_part(place, vma, range, change)
         {
-            return Decided::Merge(case, target, merged);
+            let was = vma.flags;
+            return Decided::Merge {
+                case,
+                target,
+                merged,
+                was,
+            };
         }
         Decided::Cut {
             whole: vma.range(),
@@ -376,10 +400,16 @@ impl<E: Environment> Mm<E> {
         decided: Decided,
     ) -> Result<AddrRange, Errno> {
         let (whole, was, is_heard, is_one) = match decided {
-            Decided::Merge(case, target, merged) => {
+            Decided::Merge {
+                case,
+                target,
+                merged,
+                was,
+            } => {
                 let done = self.become_merged(target, merged);
                 if !cfg!(planted = "merge_failure_is_no_merge") || done.is_ok() {
                     done?;
+                    self.recount(range, was, change.flags);
                     self.counters.merges.count(case);
                     return Ok(merged.range);
                 }
@@ -426,8 +456,7 @@ impl<E: Environment> Mm<E> {
         let shift = self.config.page_shift();
         self.tree
             .carve(rest, range, shift, |vma| change.apply(vma))?;
-        let pages = self.pages(range.len()).cast_signed();
-        recount_pages(&mut self.counters, was, change.flags, pages);
+        self.recount(range, was, change.flags);
         self.counters.splits += nr_silent;
         self.note_number();
         Ok(range)

@@ -118,18 +118,6 @@ fn trim(vma: &mut Vma, rest: &Range<u64>, page_shift: u32) -> Gain {
     }
 }
 
-/// Makes a change to `vma`; tells what there is fewer then, and what more.
-#[inline]
-fn alter(vma: &mut Vma, change: impl FnOnce(&mut Vma)) -> [Gain; 2] {
-    let loss = Gain::loss_of(vma);
-    change(vma);
-    let gain = Gain {
-        flags: vma.flags,
-        bytes: all_of(vma),
-    };
-    [loss, gain]
-}
-
 fn addresses(range: AddrRange) -> Range<u64> {
     range.start..range.end
 }
@@ -360,7 +348,7 @@ impl<E: Environment> VmaTree<E> {
     /// Gives `range` to the VMA that contains `addr`, and makes `change` to it.
     ///
     /// `range` contains the VMA. Other VMAs wholly in `range` go; one that reaches out of it
-    /// keeps what lies outside. `count` is told what there is more then, and what fewer.
+    /// keeps what lies outside. `change` sees the range that it had.
     #[inline]
     pub(crate) fn expand(
         &mut self,
@@ -368,21 +356,15 @@ impl<E: Environment> VmaTree<E> {
         range: AddrRange,
         page_shift: u32,
         change: impl FnOnce(&mut Vma),
-        mut count: impl FnMut(Gain),
     ) -> Result<(), Errno> {
         let fate = |fate: Fate<'_, Vma>| {
-            count(match Cleared::of(fate, page_shift) {
-                Cleared::Gone(vma) => Gain::loss_of(vma),
-                Cleared::Trimmed(gain) | Cleared::Punched(gain) => gain,
-            });
+            Cleared::of(fate, page_shift);
         };
         let target = self.locked.expand(addr, addresses(range), fate);
-        let mut vma: VmaWrite<'_, Vma> = target.map_err(|cause| errno_of(&cause))?;
-        let grow = |vma: &mut Vma| {
-            (vma.start, vma.end) = (range.start, range.end);
-            change(vma);
-        };
-        alter(&mut vma, grow).into_iter().for_each(count);
+        let mut target: VmaWrite<'_, Vma> = target.map_err(|cause| errno_of(&cause))?;
+        let vma = &mut *target;
+        change(vma);
+        (vma.start, vma.end) = (range.start, range.end);
         Ok(())
     }
 

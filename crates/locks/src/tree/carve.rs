@@ -69,9 +69,9 @@ impl<V, E: Environment> VmaTree<V, E> {
         self.write_lock_slot(section, slot);
         // SAFETY: Attached to this tree, which is borrowed, and write-locked.
         let old = unsafe { slot.value() };
-        self.attach_to(for_middle, section, span, middle(old));
+        self.attach_to(for_middle, section, span, || middle(old));
         let rest = Span::new(span.last + 1, was.last);
-        self.attach_to(for_above, section, rest, above(old));
+        self.attach_to(for_above, section, rest, || above(old));
         self.cut_out(section, (span, was), slot, Some(for_middle), for_above)
     }
 
@@ -123,8 +123,9 @@ impl<V, E: Environment> VmaTree<V, E> {
         let handle = self.take_slot()?;
         self.write_lock_slot(section, slot);
         // SAFETY: Attached to this tree, which is borrowed, and write-locked.
-        let value = above(unsafe { slot.value() });
-        self.attach_to(handle, section, Span::new(span.last + 1, was.last), value);
+        let old = unsafe { slot.value() };
+        let rest = Span::new(span.last + 1, was.last);
+        self.attach_to(handle, section, rest, || above(old));
         self.cut_out(section, (span, was), slot, None, handle)
     }
 

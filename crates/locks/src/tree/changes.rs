@@ -174,16 +174,22 @@ impl<V, E: Environment> VmaTree<V, E> {
             Ok(handle) => handle,
             Err(cause) => return Err(InsertError { value, cause }),
         };
-        self.attach_to(handle, section, span, value);
+        self.attach_to(handle, section, span, || value);
         Ok(handle)
     }
 
-    /// Fills a slot that was taken, and attaches it, write-locked.
+    /// Fills a slot that was taken, with a value that is made in it, and attaches it, write-locked.
     #[inline]
-    pub(super) fn attach_to(&mut self, handle: Handle<V>, section: Section, span: Span, value: V) {
+    pub(super) fn attach_to(
+        &mut self,
+        handle: Handle<V>,
+        section: Section,
+        span: Span,
+        value: impl FnOnce() -> V,
+    ) {
         let slot = Self::slot(handle);
         // SAFETY: A free slot, owned by this tree.
-        unsafe { slot.fill(self.shared.id(), span, (self.facts)(&value), value) };
+        unsafe { slot.fill(self.shared.id(), span, self.facts, value) };
         slot.attach(section);
         self.len += 1;
     }
@@ -412,7 +418,9 @@ impl<V, E: Environment> VmaTree<V, E> {
         span: Span,
         taker: Option<u64>,
     ) -> Result<Met<V>, ChangeError> {
-        self.detach_covered(section, |_, _| ());
+        if self.nr_covered > 0 {
+            self.detach_left(section);
+        }
         self.met.clear();
         self.index.seek(span.first);
         let mut met = Met {
@@ -476,8 +484,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         met: Met<V>,
         mut fate: impl FnMut(Fate<'_, V>),
     ) {
-        debug_assert!(self.covered.is_empty());
-        core::mem::swap(&mut self.met, &mut self.covered);
+        self.nr_covered = self.met.len();
         if let Some(below) = met.below {
             self.trim(&below, &mut fate);
         }
@@ -492,11 +499,20 @@ impl<V, E: Environment> VmaTree<V, E> {
     /// Detaches what a store has taken out of the index. Should `gone` panic, the rest is for the
     /// next change, or for the tree's drop.
     fn detach_covered(&mut self, section: Section, mut gone: impl FnMut(Span, &mut V)) {
-        while let Some(handle) = self.covered.pop() {
-            // Locked already, unless it is left from a section that is over.
-            self.write_lock_slot(section, Self::slot(handle));
-            self.discard(section, handle, &mut gone);
+        while let Some(last) = self.nr_covered.checked_sub(1) {
+            self.nr_covered = last;
+            self.discard(section, self.met[last], &mut gone);
         }
+    }
+
+    /// Detaches what an earlier change has taken out of the index and left.
+    #[cold]
+    fn detach_left(&mut self, section: Section) {
+        for &handle in &self.met[..self.nr_covered] {
+            // Its section may be over.
+            self.write_lock_slot(section, Self::slot(handle));
+        }
+        self.detach_covered(section, |_, _| ());
     }
 }
 
@@ -517,7 +533,7 @@ impl<V, E: Environment> Drop for VmaTree<V, E> {
             unsafe { self.shared.slab.give_back([Handle::of(slot)].into_iter()) };
             drop(content);
         }
-        self.detach_covered(section, |_, _| ());
+        self.detach_left(section);
         // SAFETY: From this slab, and owned by this tree alone.
         unsafe { self.shared.slab.give_back(self.store.drain(..)) };
     }

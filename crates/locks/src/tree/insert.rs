@@ -63,7 +63,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         let section = self.shared.seq.begin();
         self.index.seek(span.first);
         let handle = self.take_slot()?;
-        self.attach_to(handle, section, span, value());
+        self.attach_to(handle, section, span, value);
         if let Err(error) = self.index.insert(span, handle) {
             self.detach(section, handle);
             return Err(error.cause.into());

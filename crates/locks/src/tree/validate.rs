@@ -149,7 +149,7 @@ mod tests {
         // SAFETY: The slot is detached, this thread's alone, and has a value.
         let (span, value) = unsafe { slot.take() };
         // SAFETY: The same, and its value was taken.
-        unsafe { slot.fill(other.shared.id(), span, 0, value) };
+        unsafe { slot.fill(other.shared.id(), span, |_| 0, || value) };
         slot.attach(section);
         assert_eq!(tree.validate(), Err(Broken::Foreign(at)));
         assert_eq!(other.validate(), Ok(()));
@@ -158,7 +158,7 @@ mod tests {
         // SAFETY: As above.
         let (span, value) = unsafe { slot.take() };
         // SAFETY: As above.
-        unsafe { slot.fill(tree.shared.id(), span, 0, value) };
+        unsafe { slot.fill(tree.shared.id(), span, |_| 0, || value) };
         slot.attach(section);
         assert_eq!(tree.validate(), Ok(()));
         tree.end_write();
