@@ -129,6 +129,7 @@ impl Tally {
 }
 
 /// Counts what happened to a VMA whose addresses were freed; what there is more then.
+#[inline]
 fn counted(change: Cleared<'_>, counters: &mut Counters) -> Gain {
     counters.removals += 1;
     match change {
@@ -149,7 +150,7 @@ fn counted(change: Cleared<'_>, counters: &mut Counters) -> Gain {
 
 impl<E: Environment> Mm<E> {
     /// Puts in a VMA where nothing is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn store_new(&mut self, vma: Vma) -> Result<(), Errno> {
         let (flags, pages) = (vma.flags, self.pages(vma.len()).cast_signed());
         self.tree.insert(vma)?;

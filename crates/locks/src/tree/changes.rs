@@ -118,6 +118,14 @@ pub(super) struct Met<V> {
     above: Option<Trimmed<V>>,
 }
 
+impl<V> Met<V> {
+    pub(super) const NONE: Self = Self {
+        taker: None,
+        below: None,
+        above: None,
+    };
+}
+
 /// Why a store is not made.
 enum Refused {
     Memory,
@@ -243,10 +251,10 @@ impl<V, E: Environment> VmaTree<V, E> {
             return Err(InsertError { value, cause });
         };
         let section = self.shared.seq.begin();
-        let met = match self.meet(section, span, None) {
-            Ok(met) => met,
-            Err(cause) => return Err(InsertError { value, cause }),
-        };
+        let mut met = Met::NONE;
+        if let Err(cause) = self.meet(section, span, None, &mut met) {
+            return Err(InsertError { value, cause });
+        }
         let slot: *const VmaSlot<V> = match self.store_new(span, value, |index, handle| {
             index.store(span, handle).map_err(|error| error.cause)
         }) {
@@ -299,7 +307,8 @@ impl<V, E: Environment> VmaTree<V, E> {
     ) -> Result<VmaWrite<'_, V>, ChangeError> {
         let span = span_of(&range).ok_or(ChangeError::EmptyRange)?;
         let section = self.shared.seq.begin();
-        let met = self.meet(section, span, Some(addr))?;
+        let mut met = Met::NONE;
+        self.meet(section, span, Some(addr), &mut met)?;
         let Some(handle) = met.taker else {
             return Err(match self.at(addr) {
                 Some(vma) => ChangeError::OutOfRange(vma.range()),
@@ -409,7 +418,7 @@ impl<V, E: Environment> VmaTree<V, E> {
         let _ = slot.start_write::<E::Readers, E::Wait>(section, None);
     }
 
-    /// Write-locks every VMA that meets `span`, and notes in `self.met` and in the answer what a
+    /// Write-locks every VMA that meets `span`, and notes in `self.met` and in `met` what a
     /// store there will do to them. The one at `taker` is to take the range.
     #[cfg_attr(feature = "lockdep", track_caller)]
     pub(super) fn meet(
@@ -417,17 +426,13 @@ impl<V, E: Environment> VmaTree<V, E> {
         section: Section,
         span: Span,
         taker: Option<u64>,
-    ) -> Result<Met<V>, ChangeError> {
+        met: &mut Met<V>,
+    ) -> Result<(), ChangeError> {
         if self.nr_covered > 0 {
             self.detach_left(section);
         }
         self.met.clear();
         self.index.seek(span.first);
-        let mut met = Met {
-            taker: None,
-            below: None,
-            above: None,
-        };
         let all_met = &mut self.met;
         let mut refused = None;
         // The refusal is large, and what decides whether to go on is to be small.
@@ -462,7 +467,7 @@ impl<V, E: Environment> VmaTree<V, E> {
             ControlFlow::Continue(())
         });
         match refused {
-            None => Ok(met),
+            None => Ok(()),
             Some(refused) => Err(refused.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! Freeing addresses: VMAs go, or keep what lies outside, by one store into the index.
 
-use super::changes::{ChangeError, Fate, Trimmed};
+use super::changes::{ChangeError, Fate, Met, Trimmed};
 use super::{VmaTree, span_of};
 use crate::env::Environment;
 use crate::sequence::Section;
@@ -161,7 +161,8 @@ impl<V, E: Environment> VmaTree<V, E> {
         span: Span,
         fate: impl FnMut(Fate<'_, V>),
     ) -> Result<(), ChangeError> {
-        let met = self.meet(section, span, None)?;
+        let mut met = Met::NONE;
+        self.meet(section, span, None, &mut met)?;
         self.index.clear(span)?;
         self.settle(section, met, fate);
         Ok(())
