@@ -29,6 +29,16 @@ pub(crate) const LINUX: [(&str, [f64; 3], u64); 7] = [
 /// A fault on a random mapping with a handler that does nothing: lookup, lock, checks, unlock.
 const FAULT: &str = "vma:fault/1000";
 
+/// A pair of calls on what belongs to the mapping at an address.
+type PairInSections = fn(&SharedMm, &mut Held, u64);
+
+/// Pairs of calls on a [`SharedMm`], each call in a write section of its own: it locks anew every
+/// VMA that it changes. No other thread takes part.
+const IN_SECTIONS: [(&str, PairInSections); 2] = [
+    ("isolated in sections", isolated_in_sections),
+    ("protect in sections", protect_in_sections),
+];
+
 const SIZES: [u64; 3] = [100, 1000, 65_000];
 const BASE: u64 = 0x1_0000_0000;
 const SLOT: u64 = 64 << 10;
@@ -47,6 +57,9 @@ pub(crate) fn rows(is_short: bool) -> Vec<(String, Vec<&'static str>)> {
         for size in sizes {
             rows.push((format!("vma:{kind}/{size}"), vec![SIDE]));
         }
+    }
+    for (kind, _) in IN_SECTIONS {
+        rows.push((format!("vma:{kind}/1000"), vec![SIDE]));
     }
     rows.push((FAULT.to_owned(), vec![SIDE]));
     rows
@@ -67,7 +80,7 @@ impl Bench {
             nr,
         };
         for slot in 0..nr {
-            bench.map(BASE + slot * SLOT, LEN);
+            Self::map(&mut bench.mm, BASE + slot * SLOT, LEN);
         }
         assert_eq!(bench.mm.len() as u64, nr, "the mappings stay apart");
         bench
@@ -78,41 +91,41 @@ impl Bench {
         BASE + self.random.bounded(self.nr) * SLOT
     }
 
-    fn map(&mut self, addr: u64, len: u64) {
+    fn map(mm: &mut Mm, addr: u64, len: u64) {
         let args = MmapArgs::anonymous(addr, len, READ_WRITE, PRIVATE_ANONYMOUS | FIXED);
-        assert_eq!(self.mm.mmap(&args), Ok(addr));
+        assert_eq!(mm.mmap(&args), Ok(addr));
     }
 
-    fn unmap(&mut self, addr: u64) {
-        assert_eq!(self.mm.munmap(addr, PAGE), Ok(()));
+    fn unmap(mm: &mut Mm, addr: u64) {
+        assert_eq!(mm.munmap(addr, PAGE), Ok(()));
     }
 
-    fn set_access(&mut self, addr: u64, prot: u64) {
-        assert_eq!(self.mm.mprotect(addr, PAGE, prot), Ok(()));
+    fn set_access(mm: &mut Mm, addr: u64, prot: u64) {
+        assert_eq!(mm.mprotect(addr, PAGE, prot), Ok(()));
     }
 
     fn isolated(&mut self) {
         let addr = self.any() + 2 * LEN;
-        self.map(addr, PAGE);
-        self.unmap(addr);
+        Self::map(&mut self.mm, addr, PAGE);
+        Self::unmap(&mut self.mm, addr);
     }
 
     fn merge(&mut self) {
         let addr = self.any() + LEN;
-        self.map(addr, PAGE);
-        self.unmap(addr);
+        Self::map(&mut self.mm, addr, PAGE);
+        Self::unmap(&mut self.mm, addr);
     }
 
     fn split(&mut self) {
         let addr = self.any() + PAGE;
-        self.unmap(addr);
-        self.map(addr, PAGE);
+        Self::unmap(&mut self.mm, addr);
+        Self::map(&mut self.mm, addr, PAGE);
     }
 
     fn protect(&mut self) {
         let addr = self.any() + PAGE;
-        self.set_access(addr, READ);
-        self.set_access(addr, READ_WRITE);
+        Self::set_access(&mut self.mm, addr, READ);
+        Self::set_access(&mut self.mm, addr, READ_WRITE);
     }
 
     /// A search from a random limit downwards.
@@ -120,7 +133,7 @@ impl Bench {
         self.mm.config_mut().mmap_base = self.any() + SLOT;
         let args = MmapArgs::anonymous(0, PAGE, READ_WRITE, PRIVATE_ANONYMOUS);
         match self.mm.mmap(&args) {
-            Ok(addr) => self.unmap(addr),
+            Ok(addr) => Self::unmap(&mut self.mm, addr),
             Err(error) => panic!("no room below the limit: {error}"),
         }
     }
@@ -139,6 +152,9 @@ pub(crate) fn run(side: &str, row: &str, is_short: bool) -> Option<Sample> {
     }
     let ops = if is_short { 10_000 } else { 1_000_000 };
     let mut bench = Bench::new(size.parse().ok()?);
+    if let Some((_, pair)) = IN_SECTIONS.iter().find(|(name, _)| *name == kind) {
+        return Some(in_sections(row, bench, ops, *pair));
+    }
     let operation = match kind {
         "isolated" => Bench::isolated,
         "merge" => Bench::merge,
@@ -193,6 +209,37 @@ impl FaultHandler for NoPages {
         black_box(vma.flags);
         Ok(Handled::Done)
     }
+}
+
+fn isolated_in_sections(space: &SharedMm, held: &mut Held, addr: u64) {
+    let addr = addr + 2 * LEN;
+    Bench::map(&mut space.write(held), addr, PAGE);
+    Bench::unmap(&mut space.write(held), addr);
+}
+
+fn protect_in_sections(space: &SharedMm, held: &mut Held, addr: u64) {
+    for prot in [READ, READ_WRITE] {
+        Bench::set_access(&mut space.write(held), addr + PAGE, prot);
+    }
+}
+
+/// Pairs of calls at random mappings, each call in a write section of its own.
+fn in_sections(row: &str, bench: Bench, ops: u64, pair: PairInSections) -> Sample {
+    let Bench { mm, mut random, nr } = bench;
+    let space = SharedMm::new(mm);
+    let mut held = Held::nothing();
+    let mut meter = Meter::new();
+    meter.run(|| {
+        for _ in 0..ops {
+            pair(&space, &mut held, BASE + random.bounded(nr) * SLOT);
+        }
+    });
+    assert_eq!(
+        space.read(&mut held).len() as u64,
+        nr,
+        "the map is as before"
+    );
+    meter.sample(row, ops, 0, String::new())
 }
 
 /// Read faults on random mappings.

@@ -57,10 +57,18 @@ impl Backing {
     }
 
     /// Whether two VMAs with these backings may become one.
+    #[inline]
     #[must_use]
     pub fn is_same(&self, other: &Backing) -> bool {
         match (self, other) {
             (Backing::Anonymous, Backing::Anonymous) => true,
+            _ => self.is_same_object(other),
+        }
+    }
+
+    /// The same of two that are not both anonymous.
+    fn is_same_object(&self, other: &Backing) -> bool {
+        match (self, other) {
             (Backing::File(ours), Backing::File(theirs)) => {
                 Arc::ptr_eq(ours, theirs) || ours.identity() == theirs.identity()
             }
