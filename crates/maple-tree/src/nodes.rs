@@ -380,6 +380,10 @@ impl<E: Entry, C: Config> Nodes<E, C> {
         match retired.kind {
             // SAFETY: By the contract above, the log owned the entry.
             RetiredKind::Entry => unsafe { drop_entry::<E>(retired.what.as_ptr(), spared) },
+            // SAFETY: By the contract above, the log owned the leaf; what it held needs no drop.
+            RetiredKind::Node { level: 0, .. } if !core::mem::needs_drop::<E>() => unsafe {
+                self.release(retired.what.cast::<C::Leaf>());
+            },
             RetiredKind::Node { level, from, to } => {
                 let (level, from, to) = (usize::from(level), usize::from(from), usize::from(to));
                 // SAFETY: By the contract above, the log owned the node and those slots.

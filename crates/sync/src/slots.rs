@@ -3,10 +3,7 @@
 //! # Safety
 //!
 //! `&mut` means that nobody else looks, so the pointers may be moved as plain memory.
-#![cfg_attr(
-    not(any(loom, shuttle)),
-    expect(unsafe_code, reason = "sees atomic pointers as plain ones")
-)]
+#![expect(unsafe_code, reason = "sees atomic pointers as plain ones")]
 
 use crate::atomic::AtomicPtr;
 use crate::names::{Name, named};
@@ -153,6 +150,49 @@ pub fn copy_of<T, const N: usize>(slots: &[AtomicPtr<T>; N]) -> [AtomicPtr<T>; N
     use crate::atomic::Ordering;
     // Relaxed: read by the one who wrote them, or after whoever wrote them.
     core::array::from_fn(|slot| named(&SLOT, AtomicPtr::new(slots[slot].load(Ordering::Relaxed))))
+}
+
+/// Copies the pointers of `from` over those of `to`.
+///
+/// # Safety
+///
+/// Nobody writes to `from` meanwhile.
+///
+/// # Panics
+///
+/// When the two are not equally long.
+///
+/// # Examples
+///
+/// ```
+/// use std::ptr::without_provenance_mut;
+/// use vmaple_sync::atomic::AtomicPtr;
+/// use vmaple_sync::slots;
+///
+/// let old = [1, 2, 3].map(|word| AtomicPtr::<()>::new(without_provenance_mut(word)));
+/// let mut row = [7, 8, 9].map(|word| AtomicPtr::<()>::new(without_provenance_mut(word)));
+/// // SAFETY: Nobody else knows `old`.
+/// unsafe { slots::copy_from(&mut row[1..], &old[..2]) };
+/// assert_eq!(row.map(|slot| slot.into_inner().addr()), [7, 1, 2]);
+/// ```
+#[inline]
+pub unsafe fn copy_from<T>(to: &mut [AtomicPtr<T>], from: &[AtomicPtr<T>]) {
+    #[cfg(not(any(loom, shuttle)))]
+    {
+        let row: *const [AtomicPtr<T>] = from;
+        // SAFETY: As in `plain`; by the contract above nobody writes during the borrow.
+        let row = unsafe { &*(row as *const [*mut T]) };
+        plain(to).copy_from_slice(row);
+    }
+    #[cfg(any(loom, shuttle))]
+    {
+        use crate::atomic::Ordering;
+        assert_eq!(to.len(), from.len(), "equally long");
+        for (to, from) in to.iter().zip(from) {
+            // Relaxed: nobody writes the one, by the contract above, nor looks at the other.
+            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
 }
 
 /// Empties the slots in `range`.

@@ -477,7 +477,13 @@ pub(super) fn splice<N: Node>(leaf: &mut N, cut: &Cut, items: &Items) {
             slots::clear(words, end..N::SLOTS);
         }
     }
-    for (slot, item) in (cut.from..).zip(items.iter()) {
+    put(pivots, words, cut.from, items);
+}
+
+/// Puts `items` into the slots from `from` on.
+#[inline(always)]
+pub(super) fn put(pivots: &mut [u64], words: &mut [Slot], from: usize, items: &Items) {
+    for (slot, item) in (from..).zip(items.iter()) {
         pivots[slot] = item.last;
         // Relaxed: nobody else looks.
         words[slot].store(item.raw, Ordering::Relaxed);
