@@ -91,7 +91,8 @@ impl<C: Config> Subject for MapleTree<Entry, C> {
         self.get(index).map_or(0, Entry::get)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "not to be measured itself")]
+    #[inline(always)]
     fn walk(&self, index: u64) -> Option<(u64, u64)> {
         let (span, entry) = self.load(index)?;
         Some((entry.get(), span.first))
@@ -170,7 +171,8 @@ impl<C: Config> Subject for SharedMapleTree<Entry, C> {
         self.read(&section).get(index).map_or(0, Entry::get)
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "not to be measured itself")]
+    #[inline(always)]
     fn walk(&self, index: u64) -> Option<(u64, u64)> {
         let section = self.enter();
         let (span, entry) = self.read(&section).load(index)?;

@@ -183,7 +183,11 @@ impl<'g, E: Entry, C: Config> Reader<'g, E, C> {
     }
 
     /// The entry at `index`, with its whole range.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what it answers with would go through memory"
+    )]
+    #[inline(always)]
     #[must_use]
     #[doc(alias = "mas_walk")]
     pub fn load(self, index: u64) -> Option<(Span, E::Ref<'g>)> {
