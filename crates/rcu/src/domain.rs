@@ -73,6 +73,16 @@ unsafe impl Send for Record {}
 // SAFETY: As above; `next` is constant once the record can be seen.
 unsafe impl Sync for Record {}
 
+impl Record {
+    /// Whether its thread is in a section; for that thread to ask.
+    #[inline]
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        // Relaxed: written by this thread.
+        self.mark.load(Ordering::Relaxed) & INSIDE != 0
+    }
+}
+
 impl Default for Domain {
     fn default() -> Self {
         Self::new()

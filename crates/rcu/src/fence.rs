@@ -22,6 +22,7 @@ pub use symmetric::{heavy, light, prepare};
 
 #[cfg(all(feature = "std", target_os = "linux", not(any(loom, shuttle))))]
 mod asymmetric {
+    use core::hint::cold_path;
     use std::sync::OnceLock;
     use vmaple_sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
@@ -57,6 +58,7 @@ mod asymmetric {
             // two instructions. There is no witness: loom cannot run the call.
             compiler_fence(Ordering::SeqCst);
         } else {
+            cold_path();
             // SeqCst: pairs with the fence in `heavy`. There is no witness here: loom runs the
             // same code below, in `symmetric`.
             fence(Ordering::SeqCst);

@@ -55,7 +55,14 @@ shuttle::lazy_static! {
 /// What a thread knows about its own sections. Without a destructor, so that access is plain.
 struct Local {
     record: Cell<Option<&'static Record>>,
-    nesting: Cell<usize>,
+    /// The open sections but one, if there is one: the mark tells whether there is.
+    nested: Cell<usize>,
+}
+
+impl Local {
+    fn is_inside(&self) -> bool {
+        self.record.get().is_some_and(Record::is_inside)
+    }
 }
 
 /// Gives the record back at the thread's end.
@@ -64,7 +71,7 @@ struct Registration(&'static Record);
 impl Drop for Registration {
     fn drop(&mut self) {
         let _ = LOCAL.try_with(|local| {
-            if local.nesting.get() == 0 {
+            if !local.is_inside() {
                 local.record.set(None);
                 DOMAIN.unregister(self.0);
             }
@@ -74,18 +81,18 @@ impl Drop for Registration {
 
 #[cfg(not(any(loom, shuttle)))]
 std::thread_local! {
-    static LOCAL: Local = const { Local { record: Cell::new(None), nesting: Cell::new(0) } };
+    static LOCAL: Local = const { Local { record: Cell::new(None), nested: Cell::new(0) } };
     static REGISTRATION: Cell<Option<Registration>> = const { Cell::new(None) };
 }
 #[cfg(loom)]
 loom::thread_local! {
-    static LOCAL: Local = Local { record: Cell::new(None), nesting: Cell::new(0) };
+    static LOCAL: Local = Local { record: Cell::new(None), nested: Cell::new(0) };
     static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
 }
 
 #[cfg(shuttle)]
 shuttle::thread_local! {
-    static LOCAL: Local = Local { record: Cell::new(None), nesting: Cell::new(0) };
+    static LOCAL: Local = Local { record: Cell::new(None), nested: Cell::new(0) };
     static REGISTRATION: Cell<Option<Registration>> = Cell::new(None);
 }
 
@@ -123,20 +130,20 @@ fn run(due: Vec<Vec<Deferred>>) {
     due.into_iter().flatten().for_each(Deferred::run);
 }
 
-// SAFETY: 1 by the protocol in `domain`: a section is entered on the thread's own record when the
-// count goes from 0 to 1 and left when it returns to 0, which is also 3. 2: `synchronize` and
+// SAFETY: 1 by the protocol in `domain`: a section is entered on the thread's own record when none is
+// open there and left with the last one that is, which is also 3. 2: `synchronize` and
 // `take_due` act only on periods that `Domain::has_elapsed` confirmed, started after the call.
 unsafe impl Backend for Membarrier {
     #[inline]
     fn enter() {
         LOCAL.with(|local| {
-            let nesting = local.nesting.get();
-            local.nesting.set(nesting + 1);
-            if nesting == 0 {
-                let record = match local.record.get() {
-                    Some(record) => record,
-                    None => register(local),
-                };
+            let record = match local.record.get() {
+                Some(record) => record,
+                None => register(local),
+            };
+            if record.is_inside() {
+                local.nested.set(local.nested.get() + 1);
+            } else {
                 DOMAIN.enter(record);
             }
         });
@@ -145,11 +152,10 @@ unsafe impl Backend for Membarrier {
     #[inline]
     unsafe fn leave() {
         LOCAL.with(|local| {
-            let nesting = local.nesting.get() - 1;
-            local.nesting.set(nesting);
-            if nesting == 0
-                && let Some(record) = local.record.get()
-            {
+            let nested = local.nested.get();
+            if nested != 0 {
+                local.nested.set(nested - 1);
+            } else if let Some(record) = local.record.get() {
                 DOMAIN.leave(record);
             }
         });
@@ -169,9 +175,8 @@ unsafe impl Backend for Membarrier {
     }
 
     fn synchronize() {
-        assert_eq!(
-            LOCAL.with(|local| local.nesting.get()),
-            0,
+        assert!(
+            !LOCAL.with(Local::is_inside),
             "synchronize inside a read section would wait for itself"
         );
         close_batch(&mut QUEUE.lock());
