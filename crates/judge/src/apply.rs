@@ -23,6 +23,8 @@ pub(crate) struct Given<'a> {
     pub(crate) object: SharedZero,
     /// What the kernel returned: tells which pages are guards, which the map does not.
     pub(crate) kernel: i64,
+    /// Whether the page that a store touches is a guard, where that was looked up.
+    pub(crate) is_guard: Option<bool>,
 }
 
 /// `op` as the executor makes it.
@@ -134,7 +136,7 @@ pub(crate) fn apply(
         CallName::Mincore => done(mm.mincore(a, b)),
         CallName::RemapFilePages => done(mm.remap_file_pages(a, b, c, d, e)),
         CallName::SetMm => done(mm.prctl_set_mm(a, b)),
-        CallName::Store => store(mm, a, given.kernel),
+        CallName::Store => store(mm, a, given),
         CallName::Load => load(mm, a, given.kernel),
         CallName::Fork => {
             let child = mm.fork().map_err(|error| CallError::Errno(error.0))?;
@@ -234,11 +236,14 @@ fn faulting(mm: &mut Mm, addr: u64) -> Result<(VmFlags, bool), CallError> {
 }
 
 /// The kernel writes one byte there on behalf of `read`.
-fn store(mm: &mut Mm, addr: u64, kernel: i64) -> Result<u64, CallError> {
+///
+/// It gives the mapping an anon_vma beyond the end of a file too, but at a guard it does not.
+fn store(mm: &mut Mm, addr: u64, given: &Given<'_>) -> Result<u64, CallError> {
     let fault: CallError = Errno::EFAULT.into();
     let (flags, beyond) = faulting(mm, addr)?;
+    let is_refused = given.kernel < 0;
     // Which pages are guards is not the map's business.
-    if flags.contains(VmFlags::MAYBE_GUARD) && kernel < 0 {
+    if flags.contains(VmFlags::MAYBE_GUARD) && is_refused && given.is_guard.unwrap_or(true) {
         return Err(fault);
     }
     if !flags.contains(VmFlags::WRITE) {
@@ -246,7 +251,7 @@ fn store(mm: &mut Mm, addr: u64, kernel: i64) -> Result<u64, CallError> {
     }
     mm.note_faulted(addr);
     // Nor is which pages are there already, where the others are a userfaultfd's.
-    let handed_over = flags.intersects(HANDED_OVER) && kernel < 0;
+    let handed_over = flags.intersects(HANDED_OVER) && is_refused;
     if beyond || handed_over {
         Err(fault)
     } else {

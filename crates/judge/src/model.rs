@@ -8,7 +8,7 @@ use vmaple::{AddrRange, CallError, FileId, Mm, SharedZero};
 use crate::apply::{Given, apply};
 use crate::files::KnownFile;
 use crate::finding::Finding;
-use crate::op::Op;
+use crate::op::{CallName, Op};
 use crate::script::{Plant, Step};
 use crate::userfault::Contexts;
 
@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) contexts: Contexts,
     /// The map as text, after the last operation.
     text: Vec<u8>,
+    /// Whether the next store touches a guard, where that was looked up.
+    is_guard: Option<bool>,
     /// What was mapped before the first call and must stay.
     pub(crate) taboo: Vec<AddrRange>,
 }
@@ -49,7 +51,20 @@ impl Model {
             next_object: 1,
             contexts: Contexts::default(),
             text: Vec::new(),
+            is_guard: None,
             taboo,
+        }
+    }
+
+    /// Tells which guard pages the next operation, `op`, meets.
+    pub(crate) fn note_guards(&mut self, op: &Op, guards: &[AddrRange]) {
+        let [addr, ..] = op.args;
+        match op.call {
+            CallName::Store => {
+                let is_met = |guard: &AddrRange| (guard.start..guard.end).contains(&addr);
+                self.is_guard = Some(guards.iter().any(is_met));
+            }
+            _ => self.mm.note_guards(guards.to_vec()),
         }
     }
 
@@ -68,6 +83,7 @@ impl Model {
                 len: op.page_rounded_len(),
             },
             kernel: answer.result,
+            is_guard: self.is_guard.take(),
         };
         self.next_object += 1;
         let mut ours = match apply(op, &mut self.mm, &mut self.contexts, &given) {

@@ -100,7 +100,7 @@ pub fn judge(script: &Script) -> Result<(), Verdict> {
         };
         let mut compare = || -> Result<(), Finding> {
             if let Some(guards) = &reply.guards {
-                model.mm.note_guards(guards.clone());
+                model.note_guards(&step.op, guards);
             }
             model.step(step, Answer { result, inode })?;
             let mut text = maps.join("\n");

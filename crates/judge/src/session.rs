@@ -122,7 +122,7 @@ impl Session<'_> {
         };
         let answer = Answer { result, inode };
         if let Some(guards) = &self.guards {
-            self.model.mm.note_guards(guards.clone());
+            self.model.note_guards(&step.op, guards);
         }
         self.model.step(step, answer)?;
         self.model.check_map(self.kernel.as_bytes(), self.limit)?;
@@ -139,6 +139,7 @@ impl Session<'_> {
                 let end = addr.saturating_add(len).saturating_add(4096);
                 AddrRange::new(addr & !4095, end & !4095)
             }
+            CallName::Store => AddrRange::new(addr & !4095, (addr & !4095) + 4096),
             CallName::Mlockall => AddrRange::new(0, self.model.mm.config().task_size),
             _ => return Ok(None),
         };
